@@ -1,0 +1,39 @@
+# Everything runs in .venv, made on first use and again when pyproject.toml or the pins change.
+
+VENV := .venv
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: serve test test-fast lint format clean
+
+serve: $(VENV)/.installed
+	ADAIN_HOST=$(HOST) ADAIN_PORT=$(PORT) $(VENV)/bin/adain serve
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest
+
+test-fast: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable ".[dev]"
+	touch $@

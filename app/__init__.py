@@ -1,0 +1,1 @@
+"""The service: HTTP routes, request queue, settings and command line."""

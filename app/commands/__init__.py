@@ -1,0 +1,1 @@
+"""The subcommands of `adain`, one module each."""

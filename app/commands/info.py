@@ -1,0 +1,34 @@
+"""adain info: device, precision, and the weights with their checksums."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from app.main import load_stylizer
+from app.settings import Settings
+from model.weights import checksum
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand to the parser."""
+    parser = commands.add_parser("info", help="print device, precision and weights")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the model as the service would, and print what was loaded."""
+    stylizer = load_stylizer(Settings())
+    precision = str(stylizer.dtype).removeprefix("torch.")
+    print(f"adain      {version('adain')}")
+    print(f"python     {platform.python_version()}, torch {torch.__version__}")
+    print(f"device     {stylizer.device} ({torch.get_num_threads()} CPU threads)")
+    print(f"precision  {precision}")
+    for name, path in (("encoder", stylizer.encoder_path), ("decoder", stylizer.decoder_path)):
+        if path is not None:
+            print(f"{name}    {path}\n           sha256 {checksum(path)}")
+    return 0

@@ -1,0 +1,43 @@
+"""adain serve: the HTTP service."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import uvicorn
+
+from app import logs
+from app.main import create_app
+from app.settings import Settings, describe
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand to the parser."""
+    parser = commands.add_parser(
+        "serve",
+        help="start the HTTP service",
+        description="Start the HTTP service. Its settings are environment variables; --host and "
+        "--port go before them.",
+        epilog=f"environment variables:\n{describe()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", help="port to listen on")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted."""
+    given = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
+    settings = Settings(**given)
+    logs.configure(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    return 0

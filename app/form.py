@@ -1,0 +1,54 @@
+"""The form of POST /v1/stylize."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.image import DEFAULT_QUALITY
+from model.stylizer import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
+
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class StylizeForm(BaseModel):
+    """Fields as they arrive; what depends on settings or on each other is checked later."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    content: UploadFile = Field(
+        description="The picture to stylize: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or "
+        "BMP, whatever its name or declared type says."
+    )
+    style: list[UploadFile] = Field(
+        default_factory=list, description="One or more style pictures, of the same formats."
+    )
+    weight: list[Weight] = Field(
+        default_factory=list,
+        description="One per style, in the order sent; normalised to sum 1. None: all alike.",
+    )
+    alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
+    preserve_color: bool = Field(False, description="Keep the content's colours.")
+    mask: list[UploadFile] = Field(
+        default_factory=list,
+        description="One per style, in the order sent: a grey picture of the content's aspect "
+        "ratio, white where the style goes. Where none is white the content stays.",
+    )
+    size: int | None = Field(
+        None,
+        ge=MIN_SIZE,
+        description="Longest side of the result in pixels. None: the content's own, or the "
+        "service's limit where that is less.",
+    )
+    style_size: int = Field(
+        DEFAULT_STYLE_SIZE,
+        ge=MIN_STYLE_SIZE,
+        le=MAX_STYLE_SIZE,
+        description="Shorter side at which the style is seen: the brush size.",
+    )
+    format: Literal["png", "jpeg", "webp"] | None = Field(
+        None, description="Format of the result. None: from the Accept header, else png."
+    )
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")

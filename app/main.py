@@ -1,0 +1,94 @@
+"""The application factory: `uvicorn --factory app.main:create_app`, or `adain serve`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from app import problems
+from app.engine import Engine
+from app.gate import Gate
+from app.logs import RequestLog
+from app.problems import Problem, ServiceError
+from app.settings import Settings
+from app.stylize import router
+from model.stylizer import Stylizer
+
+DESCRIPTION = """
+Arbitrary style transfer: any content picture and any style picture in, the stylized picture out.
+
+Every error is `application/problem+json` (RFC 9457). Every response has an `X-Request-ID`.
+"""
+
+
+def create_app(settings: Settings | None = None, stylizer: Stylizer | None = None) -> FastAPI:
+    """Return the service around one model.
+
+    Args:
+        settings: by default from the environment.
+        stylizer: by default loaded as the settings say.
+
+    Raises:
+        WeightsError, DeviceError: the model cannot be loaded.
+        pydantic.ValidationError: a setting is out of its bounds.
+    """
+    settings = settings or Settings()
+    stylizer = stylizer or load_stylizer(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = Engine(stylizer, settings.cached_styles)
+        app.state.engine = engine
+        warm_up = asyncio.create_task(engine.warm_up())
+        yield
+        engine.close()
+        warm_up.cancel()
+
+    app = FastAPI(
+        title="adain",
+        version=version("adain"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.include_router(router)
+    app.add_api_route("/livez", livez, summary="Whether the process answers")
+    app.add_api_route(
+        "/readyz",
+        readyz,
+        summary="Whether the model is warm",
+        responses={503: {"model": Problem, "description": "The model is still warming up."}},
+    )
+    problems.register(app)
+    # The last one added is the outermost.
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def load_stylizer(settings: Settings) -> Stylizer:
+    """Load the model that the settings name."""
+    return Stylizer.load(
+        encoder=settings.encoder,
+        decoder=settings.decoder,
+        device=settings.device,
+        precision=settings.precision,
+    )
+
+
+async def livez() -> JSONResponse:
+    """Answer as long as the event loop turns."""
+    return JSONResponse({"status": "alive"})
+
+
+async def readyz(request: Request) -> JSONResponse:
+    """Answer 200 once a warm-up stylization is done, and 503 before."""
+    if not request.app.state.engine.ready:
+        raise ServiceError("not-ready", "the model is warming up; try again in a second")
+    return JSONResponse({"status": "ready"})

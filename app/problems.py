@@ -1,0 +1,227 @@
+"""Every error as application/problem+json (RFC 9457), those of the framework included."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from app.logs import request_id
+from model.errors import AdainError
+
+logger = logging.getLogger("adain")
+
+# The one table of our error codes: HTTP status, and a title that never varies.
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed-body": (400, "The request body is malformed"),
+    "not-found": (404, "There is nothing at this path"),
+    "method-not-allowed": (405, "This path does not take this method"),
+    "not-acceptable": (406, "The result cannot be sent as any accepted type"),
+    "body-too-large": (413, "The request body is too large"),
+    "image-too-large": (413, "A picture has too many pixels"),
+    "unsupported-image": (415, "A file is no picture of a supported format"),
+    "unsupported-body": (415, "The request body is no multipart form"),
+    "invalid-parameter": (422, "A parameter is missing or invalid"),
+    "corrupt-image": (422, "A picture is damaged"),
+    "internal-error": (500, "The service failed"),
+    "bad-device": (503, "The service lacks the memory for this"),
+    "queue-full": (503, "The service is busy"),
+    "not-ready": (503, "The service is not ready"),
+    "deadline-passed": (504, "The deadline passed"),
+}
+BY_STATUS = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
+FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+RETRY_AFTER_SECONDS = {"queue-full": "1", "not-ready": "1", "bad-device": "5"}
+
+
+class ServiceError(AdainError):
+    """An error of the service itself, named by its code in `PROBLEMS`."""
+
+    def __init__(
+        self, code: str, message: str, *, limit: float | None = None, value: float | None = None
+    ) -> None:
+        super().__init__(message, limit=limit, value=value)
+        self.code = code
+
+
+class BodyTooLargeError(HTTPException):
+    """Raised while the body is read; an HTTPException, because FastAPI wraps all others in 400."""
+
+    def __init__(self, limit: int, value: int) -> None:
+        super().__init__(413, too_large(limit, value))
+        self.limit, self.value = limit, value
+
+
+def too_large(limit: int, value: int) -> str:
+    """Return the sentence for a body of `value` bytes or more."""
+    return f"the body has {value} bytes or more, and at most {limit} are allowed"
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: str = Field(examples=["urn:adain:problem:invalid-parameter"])
+    title: str = Field(examples=["A parameter is missing or invalid"])
+    status: int = Field(examples=[422])
+    detail: str = Field(
+        examples=["alpha: input should be less than or equal to 1, and is '2'"],
+        description="what was wrong and what to do",
+    )
+    instance: str = Field(
+        examples=["urn:adain:request:0b6c"], description="names the request in our logs"
+    )
+    limit: float | None = Field(None, examples=[1], description="the bound that was passed")
+    value: float | None = Field(None, examples=[2], description="the value that passed it")
+
+
+def problem(
+    scope: Scope,
+    code: str,
+    detail: str,
+    *,
+    status: int | None = None,
+    title: str | None = None,
+    limit: float | None = None,
+    value: float | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return the response for an error.
+
+    Args:
+        scope: of the request, for its id.
+        code: names the kind of problem; a row of `PROBLEMS`, unless status and title are given.
+        detail: a plain sentence for the person who sent the request.
+        status, title: in place of the table's.
+        limit, value: the bound that was passed, and what passed it.
+        headers: further response headers.
+    """
+    known_status, known_title = PROBLEMS.get(code, PROBLEMS["internal-error"])
+    body = Problem(
+        type=f"urn:adain:problem:{code}",
+        title=title or known_title,
+        status=status or known_status,
+        detail=detail,
+        instance=f"urn:adain:request:{request_id(scope)}",
+        limit=limit,
+        value=value,
+    )
+    headers = dict(headers or {})
+    if code in RETRY_AFTER_SECONDS:
+        headers["Retry-After"] = RETRY_AFTER_SECONDS[code]
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        body.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def register(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem."""
+    app.add_exception_handler(AdainError, on_adain_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(Exception, on_unexpected_error)
+
+
+async def on_adain_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that the user can mend."""
+    assert isinstance(error, AdainError)
+    return problem(request.scope, error.code, str(error), limit=error.limit, value=error.value)
+
+
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what Starlette and FastAPI raise: unknown path, wrong method, malformed body."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if isinstance(error, BodyTooLargeError):
+        # What is left of the body is not read: the connection cannot be used again.
+        headers["Connection"] = "close"
+        return problem(
+            request.scope,
+            "body-too-large",
+            error.detail,
+            limit=error.limit,
+            value=error.value,
+            headers=headers,
+        )
+    phrase = HTTPStatus(error.status_code).phrase
+    code = BY_STATUS.get(error.status_code, phrase.lower().replace(" ", "-"))
+    details = {
+        "malformed-body": f"{error.detail} (send multipart/form-data, as curl -F does)",
+        "not-found": f"there is nothing at {request.url.path}; see /docs for what there is",
+        "method-not-allowed": f"{request.url.path} does not take {request.method}, only "
+        f"{headers.get('allow', headers.get('Allow', 'what /docs lists'))}",
+    }
+    return problem(
+        request.scope,
+        code,
+        details.get(code, str(error.detail)),
+        status=error.status_code,
+        title=None if code in PROBLEMS else phrase,
+        headers=headers,
+    )
+
+
+async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer form fields that are missing, unknown, of the wrong kind or out of range."""
+    assert isinstance(error, RequestValidationError)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type and content_type not in FORM_TYPES:
+        return problem(
+            request.scope,
+            "unsupported-body",
+            f"send multipart/form-data, as curl -F does, and not {content_type[:80]}",
+        )
+    problems = error.errors()
+    first = problems[0]
+    bounds = [first.get("ctx", {}).get(name) for name in ("ge", "gt", "le", "lt")]
+    return problem(
+        request.scope,
+        "invalid-parameter",
+        "; ".join(describe(each) for each in problems),
+        limit=next((bound for bound in bounds if bound is not None), None),
+        value=finite_number(first.get("input")),
+    )
+
+
+async def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer a bug of ours, saying nothing of its inside."""
+    logger.error("unexpected error", exc_info=error, extra={"id": request_id(request.scope)})
+    return problem(
+        request.scope,
+        "internal-error",
+        "an unexpected error; our log has it under this instance",
+        headers={"X-Request-ID": request_id(request.scope)},
+    )
+
+
+def describe(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as a sentence: which field, what is allowed, what it is."""
+    field = ".".join(str(part) for part in error["loc"] if part != "body") or "the form"
+    match error["type"]:
+        case "missing":
+            return f"{field} is missing: send it as a form field, as in curl -F {field}=@file.jpg"
+        case "extra_forbidden":
+            return f"{field} is no field of this form; see /docs for those that are"
+        case "value_error" if "UploadFile" in error["msg"]:
+            return f"{field} must be a file, as in curl -F {field}=@file.jpg, and is text"
+        case _:
+            message = error["msg"][:1].lower() + error["msg"][1:]
+            return f"{field}: {message}, and is {str(error.get('input'))[:80]!r}"
+
+
+def finite_number(value: object) -> float | None:
+    """Return `value` as a number where it is one that JSON can hold."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None

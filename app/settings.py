@@ -1,0 +1,55 @@
+"""The service's settings, each an environment variable ADAIN_*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.image import DEFAULT_MAX_PIXELS
+from model.stylizer import MIN_SIZE
+
+PREFIX = "ADAIN_"
+
+
+class Settings(BaseSettings):
+    """Read once at start; a value out of bounds stops the start with its name and bound."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="arithmetic of the networks"
+    )
+    encoder: Path | None = Field(None, description="encoder weights in place of the bundled ones")
+    decoder: Path | None = Field(None, description="decoder weights in place of the bundled ones")
+    max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")
+    max_pixels: int = Field(
+        DEFAULT_MAX_PIXELS, ge=1, description="most pixels of a picture that is sent"
+    )
+    max_size: int | None = Field(
+        None,
+        ge=MIN_SIZE,
+        description="longest side of a result in pixels; by default 4096 on CUDA, else 2048",
+    )
+    max_requests: int = Field(16, ge=1, description="stylizations admitted at a time")
+    max_styles: int = Field(8, ge=1, description="most styles of one request")
+    deadline_seconds: float = Field(60, gt=0, description="longest time from request to response")
+    cached_styles: int = Field(4096, ge=0, description="style statistics kept, 4 KiB each")
+    grace_seconds: int = Field(30, ge=0, description="time to finish requests after SIGTERM")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log lines to print"
+    )
+
+
+def describe() -> str:
+    """Return one line per setting: variable, default, meaning."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f" (default {field.default})"
+        lines.append(f"  {PREFIX}{name.upper():<17} {field.description}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""Where the networks run and in which precision, chosen once at load."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import torch
+
+from model.errors import DeviceError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called `name`; `auto` is CUDA where present, else the CPU.
+
+    Raises:
+        DeviceError: no such device is known or present.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(
+            f"cannot use device {name!r}: {reason}; choose auto, cpu or cuda"
+        ) from error
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the dtype called `name`; `auto` is the fastest that `device` computes natively.
+
+    That is float16 on CUDA, bfloat16 on a CPU that multiplies it in hardware (AVX512-BF16 or AMX;
+    elsewhere it is emulated, and slower than float32), and float32 on all others. Channel
+    statistics are float32 in every case.
+
+    Raises:
+        DeviceError: `name` is no precision.
+    """
+    if name in PRECISIONS:
+        return PRECISIONS[name]
+    if name != "auto":
+        raise DeviceError(f"unknown precision {name!r}; choose auto, {', '.join(PRECISIONS)}")
+    if device.type == "cuda":
+        return torch.float16
+    if device.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        if has.get("avx512_bf16") or has.get("amx_bf16"):
+            return torch.bfloat16
+    return torch.float32
+
+
+def reuse_freed_memory() -> None:
+    """Let glibc's allocator keep large freed blocks instead of handing them back at once.
+
+    By default each feature map over 32 MiB is fresh memory from the kernel, whose page faults
+    take up to a quarter of the time of a 1024 x 1024 picture (benchmarks/speed.py). One arena,
+    because only the main one can grow past 64 MiB. Does nothing where the C library is another.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8  # malloc.h
+    mallopt(m_mmap_threshold, 1 << 30)
+    mallopt(m_trim_threshold, 1 << 30)
+    mallopt(m_arena_max, 1)

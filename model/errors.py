@@ -1,0 +1,55 @@
+"""The one family of errors that a user can cause, each with a machine code and a plain sentence."""
+
+
+class AdainError(Exception):
+    """Something the caller can mend; the message says what was wrong and what to do.
+
+    Attributes:
+        code: stable name of the kind of error; the HTTP layer maps it to a status.
+        limit, value: the bound that was passed and the value that passed it, where there are such.
+    """
+
+    code = "error"
+
+    def __init__(
+        self, message: str, *, limit: float | None = None, value: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.value = value
+
+
+class ParameterError(AdainError):
+    """An argument out of its range, or arguments that do not fit each other."""
+
+    code = "invalid-parameter"
+
+
+class UnsupportedImageError(AdainError):
+    """Bytes that are no picture of a format that we read."""
+
+    code = "unsupported-image"
+
+
+class CorruptImageError(AdainError):
+    """A picture that is empty, cut off or damaged."""
+
+    code = "corrupt-image"
+
+
+class ImageTooLargeError(AdainError):
+    """A picture whose header announces more pixels than the limit."""
+
+    code = "image-too-large"
+
+
+class WeightsError(AdainError):
+    """A weights file that is missing, damaged, or does not fit the network."""
+
+    code = "bad-weights"
+
+
+class DeviceError(AdainError):
+    """A device or precision that is unknown or absent, or whose memory a picture exceeds."""
+
+    code = "bad-device"

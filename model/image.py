@@ -1,0 +1,256 @@
+"""Pictures: bytes <-> upright 8-bit sRGB PIL images <-> tensors."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
+
+# JPEG reads the MPO files of phones too.
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
+WRITE_FORMATS = ("png", "jpeg", "webp")
+DEFAULT_MAX_PIXELS = 40_000_000
+DEFAULT_QUALITY = 90
+# zlib's fastest: a stylized picture is as good as incompressible, and level 6 takes several times
+# as long for a file that is a few per cent smaller.
+PNG_COMPRESS_LEVEL = 1
+WHITE = (255, 255, 255)
+# ICC colour spaces (ICC.1:2022, table 19) by the Pillow mode that they apply to.
+PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = None) -> Image.Image:
+    """Decode a picture file to upright sRGB.
+
+    Args:
+        source: the file's bytes, or its path. Its content decides the format, not its name.
+        max_pixels: most pixels (width x height) that the header may announce; nothing is decoded
+            beyond it. None: 40 million.
+
+    Returns:
+        The (first) frame as mode RGB, or RGBA where it has transparency; 8 bits per channel,
+        orientation and colour profile applied.
+
+    Raises:
+        UnsupportedImageError: no JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+        CorruptImageError: empty, cut off or damaged.
+        ImageTooLargeError: more than `max_pixels`.
+        OSError: `source` is a path that cannot be read.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if not data:
+        raise CorruptImageError("the picture is empty (0 bytes)")
+    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    try:
+        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+            if image.width * image.height > limit:
+                raise too_large(image.width * image.height, limit, f"{image.width}x{image.height}")
+            image.load()
+            return normalize(image)
+    except (ImageTooLargeError, MemoryError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        at_least = Image.MAX_IMAGE_PIXELS or limit
+        raise too_large(at_least, limit, f"over {at_least} pixels") from error
+    except UnidentifiedImageError as error:
+        if announces_format(data):
+            raise CorruptImageError("the picture is cut off or damaged in its header") from error
+        raise UnsupportedImageError(
+            "these bytes are no JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP picture"
+        ) from error
+    except Exception as error:
+        # Pillow's parsers raise whatever a damaged file trips them into: OSError, SyntaxError,
+        # ValueError, struct.error, IndexError, KeyError, zlib.error and more.
+        raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
+
+
+def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:
+    """Return the error for a picture of `pixels`, described as `size`."""
+    return ImageTooLargeError(
+        f"the picture has {size}, more than the limit of {limit} pixels; send a smaller one",
+        limit=limit,
+        value=pixels,
+    )
+
+
+def announces_format(data: bytes) -> bool:
+    """Whether the first bytes are the signature of a format that we read."""
+    accepts = (Image.OPEN[name][1] for name in READ_FORMATS if name in Image.OPEN)
+    return any(accept is not None and accept(data[:16]) is True for accept in accepts)
+
+
+def normalize(image: Image.Image) -> Image.Image:
+    """Return any PIL image as upright 8-bit sRGB: RGB, or RGBA where it has transparency.
+
+    A normalized image comes out as it went in.
+    """
+    profile = image.info.get("icc_profile")
+    image = upright(image)
+    opacity = None
+    if image.has_transparency_data and not image.mode.startswith("I"):
+        opacity = image.convert("RGBA").getchannel("A")
+    color = to_srgb(to_8_bit(image), profile)
+    if opacity is not None:
+        color.putalpha(opacity)
+    color.info.clear()
+    return color
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return the image turned as its EXIF orientation says; damaged EXIF says nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        # The picture itself is whole: its metadata must not cost the user the result.
+        return image.copy()
+
+
+def to_8_bit(image: Image.Image) -> Image.Image:
+    """Return the colours of any Pillow mode, without transparency, as L, RGB or CMYK."""
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255 where 65535 is white.
+        return Image.fromarray(np.rint(np.asarray(image) / 257.0).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        # Nothing says what white is in 32 bits: the picture's own range is stretched.
+        values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
+        values -= values.min()
+        return Image.fromarray(np.rint(values * (255.0 / (values.max() or 1.0))).astype(np.uint8))
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None  # None is for in-place conversion only
+        return converted
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("LA").convert("L") if image.mode == "La" else image.convert("L")
+    if image.mode == "RGBa":
+        return image.convert("RGBA").convert("RGB")
+    return image.copy() if image.mode in PROFILE_SPACES else image.convert("RGB")
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an L, RGB or CMYK image as sRGB by its embedded ICC profile.
+
+    A profile that is broken, or made for another colour space than the image's, is ignored.
+    """
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space == PROFILE_SPACES[image.mode]:
+                srgb = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+                if converted is not None:
+                    return converted
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+            pass
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return a normalized image as RGB and, where it has transparency, its alpha channel (L)."""
+    if image.mode == "RGBA":
+        return image.convert("RGB"), image.getchannel("A")
+    return image, None
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return a normalized image as RGB, transparency laid over white as viewers show it."""
+    rgb, opacity = split_alpha(image)
+    if opacity is None:
+        return rgb
+    return Image.composite(rgb, Image.new("RGB", rgb.size, WHITE), opacity)
+
+
+def to_mask(image: Image.Image) -> Image.Image:
+    """Return any PIL image as a mask (L): white where it counts; transparent counts as black."""
+    rgb, opacity = split_alpha(normalize(image))
+    mask = rgb.convert("L")
+    return mask if opacity is None else Image.composite(mask, Image.new("L", mask.size), opacity)
+
+
+def resize_longest(image: Image.Image, longest: int) -> Image.Image:
+    """Return the image scaled so that its longest side has `longest` pixels."""
+    return scale(image, longest / max(image.size))
+
+
+def resize_shortest(image: Image.Image, shortest: int, longest: int) -> Image.Image:
+    """Return the image scaled so that its shortest side has `shortest` pixels.
+
+    Where that would take the longest side over `longest`, that side has `longest` pixels instead.
+    """
+    return scale(image, min(shortest / min(image.size), longest / max(image.size)))
+
+
+def scale(image: Image.Image, factor: float) -> Image.Image:
+    """Return the image with both sides times `factor`, rounded, at least 1 pixel."""
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    if (width, height) == image.size:
+        return image
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
+    """Return the pixels, reflected to the right and below to sides that the networks can take.
+
+    Args:
+        image: mode RGB or L.
+        multiple: what each side is to be a multiple of.
+        smallest: the least that each side is to have.
+
+    Returns:
+        H x W x 3 or H x W, uint8.
+    """
+    pixels = np.asarray(image)
+    missing = [max(smallest, -(-side // multiple) * multiple) - side for side in pixels.shape[:2]]
+    widths = [(0, n) for n in missing] + [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(pixels, widths, mode="reflect")
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Return H x W x C or H x W uint8 pixels as 1 x C x H x W float32 in [0, 1], channels last."""
+    height, width = pixels.shape[:2]
+    tensor = torch.from_numpy(pixels.reshape(1, height, width, -1).astype(np.float32) / 255.0)
+    return tensor.permute(0, 3, 1, 2)
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as an RGB image."""
+    pixels = tensor[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:
+    """Return an RGB or RGBA image as a PNG, JPEG or WebP file.
+
+    Args:
+        image: RGB or RGBA; JPEG has no transparency and gets it laid over white.
+        format: one of `WRITE_FORMATS`.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageTooLargeError: more pixels a side than the format can hold (WebP: 16383).
+    """
+    file = io.BytesIO()
+    try:
+        if format == "png":
+            image.save(file, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+        elif format == "jpeg":
+            flatten(image).save(file, "JPEG", quality=quality)
+        else:
+            image.save(file, "WEBP", quality=quality)
+    except (OSError, ValueError) as error:
+        raise ImageTooLargeError(
+            f"a {image.width}x{image.height} picture cannot be written as {format}: {error}; "
+            "choose png or a smaller size",
+            value=max(image.size),
+        ) from error
+    return file.getvalue()
