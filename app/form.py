@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.errors import ParameterError
 from model.image import DEFAULT_QUALITY
 from model.stylizer import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
 
+REPEATABLE = ("style", "weight", "mask")
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -52,3 +56,15 @@ class StylizeForm(BaseModel):
         None, description="Format of the result. None: from the Accept header, else png."
     )
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
+
+
+def refuse_repeated(names: Iterable[str]) -> None:
+    """Raise ParameterError where a field came more than once that may come only once.
+
+    FastAPI takes the last one, so that the others would be lost without a word.
+    """
+    for name, count in Counter(names).items():
+        if count > 1 and name not in REPEATABLE:
+            raise ParameterError(
+                f"{name} may be sent once, and came {count} times", limit=1, value=count
+            )

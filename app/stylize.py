@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from app.engine import Engine, StyleCache
-from app.form import StylizeForm
+from app.form import StylizeForm, refuse_repeated
 from app.gate import STYLIZE_PATH
 from app.negotiation import choose_format
 from app.settings import Settings
@@ -108,6 +108,7 @@ async def stylize(
     engine: Engine = request.app.state.engine
     name = form.format or choose_format(request.headers.get("accept", ""))
     max_size = settings.max_size or DEFAULT_MAX_SIZE.get(engine.stylizer.device.type, 2048)
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
     check_form(form, settings, max_size)
 
     started = time.perf_counter()

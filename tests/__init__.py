@@ -1,0 +1,1 @@
+"""Tests of behaviour: real weights, real pictures, real sockets."""

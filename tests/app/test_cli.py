@@ -1,0 +1,194 @@
+"""The command line, on real files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.cli import main
+from model.image import read_image
+from tests.pictures import difference, encoded, painting, photo
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with a content and two styles, which the tests run in, at one fixed precision."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ADAIN_PRECISION", "float32")
+    monkeypatch.setenv("ADAIN_DEVICE", "cpu")
+    Path("content.jpg").write_bytes(encoded(photo(), "PNG"))  # the name need not tell the truth
+    Path("style.png").write_bytes(encoded(painting()))
+    Path("other.png").write_bytes(encoded(painting(seed=7)))
+    return tmp_path
+
+
+def stylize(*arguments):
+    return main(["stylize", "--style-size", "64", *arguments])
+
+
+def fails(capsys, *arguments, code=1):
+    """The one line that a failing command prints."""
+    try:
+        assert stylize(*arguments) == code
+    except SystemExit as error:
+        assert error.code == code
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("adain")
+    return line
+
+
+def test_one_picture(capsys, stylizer, style):
+    assert stylize("content.jpg", "style.png") == 0
+    assert capsys.readouterr().out == "content-stylized.png\n"
+    result = read_image("content-stylized.png")
+    assert difference(result, stylizer.stylize(photo(), style)) == 0
+
+
+def test_every_control(stylizer, style, other_style):
+    mask = Image.linear_gradient("L").resize((96, 64))
+    mask.save("mask.png")
+    code = stylize(
+        "content.jpg", "style.png", "other.png", "-o", "out.png", "--alpha", "0.7", "--weight", "3",
+        "--weight", "1", "--preserve-color", "--mask", "mask.png", "--mask", "mask.png",
+        "--size", "48",
+    )  # fmt: skip
+    assert code == 0
+    expected = stylizer.stylize(
+        photo(), [style, other_style], weights=[3, 1], alpha=0.7, masks=[mask, mask],
+        preserve_color=True, size=48,
+    )  # fmt: skip
+    assert difference(read_image("out.png"), expected) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP")],
+)
+def test_the_suffix_decides_the_format(name, format):
+    assert stylize("content.jpg", "style.png", "-o", name) == 0
+    assert Image.open(name).format == format
+
+
+def test_an_existing_folder_takes_the_result():
+    Path("results").mkdir()
+    assert stylize("content.jpg", "style.png", "-o", "results") == 0
+    assert read_image("results/content-stylized.png").size == (96, 64)
+
+
+def test_a_folder_goes_on_past_a_broken_file_and_lists_it(capsys):
+    photos = Path("photos")
+    photos.mkdir()
+    for name, seed in (("a.jpg", 1), ("b.png", 2), ("c.gif", 3)):
+        (photos / name).write_bytes(encoded(photo(seed=seed)))
+    (photos / "broken.jpg").write_bytes(encoded(photo(), "JPEG")[:500])
+    (photos / "notes.txt").write_text("no picture, and not meant as one")
+    assert stylize("photos", "style.png", "-o", "out") == 1
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.jpg", "b.png", "c.gif.png"]
+    captured = capsys.readouterr()
+    assert "adain: error: photos/broken.jpg: the picture is cut off" in captured.err
+    assert "4/4" in captured.err, "the progress bar"
+    assert captured.out == "3 of 4 pictures written to out\n"
+
+
+def test_a_glob(capsys):
+    for name in ("a.png", "b.png", "c.jpg"):
+        Path(name).write_bytes(encoded(photo()))
+    assert stylize("[abc].png", "style.png") == 0
+    assert sorted(p.name for p in Path("stylized").iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_glob_of_equal_names_is_refused(capsys):
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+        Path(folder, "a.png").write_bytes(encoded(photo()))
+    line = fails(capsys, "*/a.png", "style.png")
+    assert "several pictures would be written to stylized/a.png" in line
+    assert not Path("stylized").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.jpg", "style.png"], "nowhere.jpg: no such file or folder"),
+        (["content.jpg", "nowhere.png"], "nowhere.png: No such file or directory"),
+        (["content.jpg", "notes.txt"], "notes.txt: these bytes are no JPEG"),
+        (["empty", "style.png"], "empty: this folder has no picture files"),
+        (["content.jpg", "style.png", "--alpha", "2"], "--alpha must be from 0 to 1, and is 2"),
+        (["content.jpg", "style.png", "--size", "8"], "--size must be at least 16, and is 8"),
+        (["content.jpg", "style.png", "--weight", "-1"], "a weight must be a number above 0"),
+        (["content.jpg", "style.png", "other.png", "--mask", "style.png"], "as many masks"),
+        (["content.jpg", "style.png", "-o", "out.gif"], "out.gif: the name must end in .png"),
+        (["content.jpg", "style.png", "-o", "style.png"], "style.png is read by this command"),
+        (["content.jpg", "style.png", "-o", "no/such/out.png"], "No such file or directory"),
+        (["empty", "style.png", "-o", "content.jpg"], "content.jpg is a file"),
+    ],
+)
+def test_errors_are_one_line(capsys, arguments, message):
+    Path("notes.txt").write_text("I am no picture")
+    Path("empty").mkdir()
+    before = {path: path.read_bytes() for path in Path().glob("*.*")}
+    assert message in fails(capsys, *arguments)
+    assert {path: path.read_bytes() for path in Path().glob("*.*")} == before, "nothing is lost"
+
+
+def test_style_size_out_of_range(capsys):
+    assert main(["stylize", "content.jpg", "style.png", "--style-size", "32"]) == 1
+    assert "--style-size must be from 64 to 1024, and is 32" in capsys.readouterr().err
+
+
+def test_usage_errors_exit_2(capsys):
+    assert "required: STYLE" in fails(capsys, "content.jpg", code=2)
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+
+
+def test_a_folder_cannot_be_written_over_its_own_pictures(capsys):
+    Path("photos").mkdir()
+    Path("photos/a.png").write_bytes(encoded(photo()))
+    assert "is read by this command" in fails(capsys, "photos", "style.png", "-o", "photos")
+
+
+def test_a_setting_out_of_bounds_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("ADAIN_PORT", "70000")
+    assert main(["info"]) == 2
+    assert "adain: error: ADAIN_PORT: Input should be less than" in capsys.readouterr().err
+
+
+def test_info_names_device_precision_and_checksums(capsys):
+    from model.weights import bundled, checksum
+
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "cpu" in out
+    assert "float32" in out
+    assert all(checksum(bundled(name)) in out for name in ("encoder", "decoder"))
+
+
+def test_serve_help_lists_every_setting(capsys):
+    from app.settings import Settings
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["serve", "--help"])
+    out = capsys.readouterr().out
+    assert all(f"ADAIN_{name.upper()}" in out for name in Settings.model_fields)
+
+
+def test_serve_with_missing_weights_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("ADAIN_ENCODER", "nowhere.safetensors")
+    assert main(["serve"]) == 1
+    assert "nowhere.safetensors: no such file" in capsys.readouterr().err
+
+
+def test_the_installed_command_prints_no_traceback():
+    command = Path(sys.executable).with_name("adain")
+    done = subprocess.run(
+        [command, "stylize", "nowhere.jpg", "style.png"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("adain: error: nowhere.jpg")
+    assert done.stderr.count("\n") == 1

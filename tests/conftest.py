@@ -1,0 +1,67 @@
+"""The real model and real servers, shared by the tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from model import ChannelStatistics, Stylizer
+from tests.pictures import painting
+
+
+@pytest.fixture(scope="session")
+def stylizer() -> Stylizer:
+    """The bundled weights in float32 on the CPU: the same results on every machine."""
+    return Stylizer.load(device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="session")
+def style(stylizer: Stylizer) -> ChannelStatistics:
+    return stylizer.encode_style(painting(), style_size=64)
+
+
+@pytest.fixture(scope="session")
+def other_style(stylizer: Stylizer) -> ChannelStatistics:
+    return stylizer.encode_style(painting(seed=7), style_size=64)
+
+
+@contextmanager
+def serving(settings: Settings, stylizer: Stylizer) -> Iterator[httpx.Client]:
+    """A real uvicorn on a free port of the loopback interface, and a client of it."""
+    config = uvicorn.Config(
+        create_app(settings, stylizer), port=0, log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def client(stylizer: Stylizer) -> Iterator[httpx.Client]:
+    """A client of a server with small limits, so that they are quick to reach."""
+    settings = Settings(max_body_bytes=2_000_000, max_pixels=1_000_000, max_size=512, max_styles=4)
+    with serving(settings, stylizer) as client:
+        yield client
+
+
+@pytest.fixture
+def serve(stylizer: Stylizer) -> Callable[..., object]:
+    """Start a server with settings of the test's own."""
+    return lambda **settings: serving(Settings(**settings), stylizer)

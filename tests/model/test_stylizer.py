@@ -1,0 +1,249 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model import Stylizer
+from model.errors import DeviceError, ParameterError
+from model.image import to_image, to_tensor
+from model.stylizer import MAX_STYLE_ASPECT, normalize_weights
+from tests.pictures import difference, painting, photo
+
+
+def half_mask(width, height, side="left"):
+    mask = Image.new("L", (width, height), 0)
+    start = 0 if side == "left" else width // 2
+    mask.paste(255, (start, 0, start + width // 2, height))
+    return mask
+
+
+def test_alpha_0_is_the_decoders_reconstruction(stylizer, style):
+    content = photo(64, 64)
+    with torch.inference_mode():
+        decoded = stylizer.decoder(stylizer.encoder(to_tensor(np.asarray(content))))
+    assert difference(stylizer.stylize(content, style, alpha=0), to_image(decoded)) < 0.01
+
+
+def test_alpha_moves_from_the_content_to_the_style(stylizer, style):
+    content = photo()
+    none, half, full = (stylizer.stylize(content, style, alpha=a) for a in (0, 0.5, 1))
+    assert difference(none, full) > 10
+    assert difference(none, half) < difference(none, full)
+    assert difference(half, full) < difference(none, full)
+
+
+def test_the_style_decides_the_result(stylizer, style, other_style):
+    content = photo()
+    assert difference(*(stylizer.stylize(content, s) for s in (style, other_style))) > 10
+
+
+def test_a_mix_with_all_weight_on_one_style_is_that_style(stylizer, style, other_style):
+    content = photo()
+    mixed = stylizer.stylize(content, [style, other_style], weights=[1, 1e-9])
+    assert difference(mixed, stylizer.stylize(content, style)) < 0.01
+
+
+def test_a_mix_lies_between_its_styles(stylizer, style, other_style):
+    content = photo()
+    a, b = stylizer.stylize(content, style), stylizer.stylize(content, other_style)
+    mixed = stylizer.stylize(content, [style, other_style])
+    assert difference(mixed, a) < difference(a, b)
+    assert difference(mixed, b) < difference(a, b)
+
+
+def test_weights_count_by_their_proportion(stylizer, style, other_style):
+    content, styles = photo(), [style, other_style]
+    three_to_one = stylizer.stylize(content, styles, weights=[3, 1])
+    assert difference(three_to_one, stylizer.stylize(content, styles, weights=[0.75, 0.25])) == 0
+
+
+def test_a_white_mask_equals_no_mask(stylizer, style):
+    content = photo()
+    masked = stylizer.stylize(content, style, masks=[Image.new("L", content.size, 255)])
+    assert difference(masked, stylizer.stylize(content, style)) < 0.01
+
+
+def test_a_black_mask_leaves_the_content_untouched(stylizer, style):
+    content = photo()
+    masked = stylizer.stylize(content, style, masks=[Image.new("L", content.size, 0)])
+    assert difference(masked, content) == 0
+
+
+def test_what_no_mask_covers_stays_to_the_pixel(stylizer, style):
+    content = photo(96, 64)
+    result = stylizer.stylize(content, style, masks=[half_mask(96, 64)])
+    left, right = (0, 0, 48, 64), (48, 0, 96, 64)
+    assert difference(result.crop(right), content.crop(right)) == 0
+    assert difference(result.crop(left), content.crop(left)) > 10
+
+
+def test_each_mask_gives_its_style_the_statistics_of_its_own_region(stylizer, style, other_style):
+    # Far from the seam, each half looks as if it had been stylized by itself.
+    content = photo(320, 96)
+    masks = [half_mask(320, 96, side) for side in ("left", "right")]
+    result = stylizer.stylize(content, [style, other_style], masks=masks)
+    for own, other, box in (
+        (style, other_style, (0, 0, 160, 96)),
+        (other_style, style, (160, 0, 320, 96)),
+    ):
+        far = (0, 0, 60, 96) if box[0] == 0 else (100, 0, 160, 96)
+        part = result.crop(box).crop(far)
+        alone = stylizer.stylize(content.crop(box), own).crop(far)
+        wrong = stylizer.stylize(content.crop(box), other).crop(far)
+        assert difference(part, alone) < 4
+        assert difference(part, alone) < difference(part, wrong) / 4
+
+
+def test_masks_may_overlap(stylizer, style, other_style):
+    content, white = photo(), Image.new("L", (96, 64), 255)
+    result = stylizer.stylize(content, [style, other_style], masks=[white, white])
+    assert difference(result, stylizer.stylize(content, [style, other_style])) < 0.01
+
+
+def test_a_mask_of_another_size_is_scaled(stylizer, style):
+    content = photo(256, 64)
+    small = stylizer.stylize(content, style, masks=[half_mask(128, 32)])
+    full = stylizer.stylize(content, style, masks=[half_mask(256, 64)])
+    for clear_of_the_edge in ((0, 0, 80, 64), (136, 0, 256, 64)):
+        assert difference(small.crop(clear_of_the_edge), full.crop(clear_of_the_edge)) < 2
+
+
+def test_a_mask_painted_on_transparency_counts_where_it_is_painted(stylizer, style):
+    content = photo(96, 64)
+    painted = Image.new("RGBA", content.size, (255, 255, 255, 0))
+    painted.paste((255, 255, 255, 255), (0, 0, 48, 64))
+    result = stylizer.stylize(content, style, masks=[painted])
+    assert difference(result, stylizer.stylize(content, style, masks=[half_mask(96, 64)])) == 0
+
+
+def test_preserve_color_keeps_the_chroma_and_takes_the_style_luma(stylizer, style):
+    content = photo()
+    plain = stylizer.stylize(content, style).convert("YCbCr")
+    kept = stylizer.stylize(content, style, preserve_color=True).convert("YCbCr")
+    expected = content.convert("YCbCr")
+    # Strong luma leaves little room for chroma within [0, 255]: clipping moves a few levels.
+    for channel in (1, 2):
+        a, b = kept.getchannel(channel), expected.getchannel(channel)
+        assert difference(a, b) < difference(plain.getchannel(channel), b) / 3
+    assert difference(kept.getchannel(0), plain.getchannel(0)) < 8
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 300), (300, 1), (7, 9), (15, 17), (64, 64), (33, 130)]
+)
+def test_output_has_the_contents_size_to_the_pixel(stylizer, style, size):
+    assert stylizer.stylize(photo(*size), style).size == size
+
+
+def test_transparency_survives_untouched(stylizer, style):
+    content = photo()
+    opacity = Image.linear_gradient("L").resize(content.size)
+    content.putalpha(opacity)
+    result = stylizer.stylize(content, style)
+    assert result.mode == "RGBA"
+    assert difference(result.getchannel("A"), opacity) == 0
+
+
+def test_orientation_of_any_pil_image_is_applied(stylizer, style):
+    content = photo(96, 64)
+    content.getexif()[0x0112] = 6
+    assert stylizer.stylize(content, style).size == (64, 96)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(48, (48, 32)), (192, (192, 128))])
+def test_size_is_the_longest_side_of_the_result(stylizer, style, size, expected):
+    assert stylizer.stylize(photo(96, 64), style, size=size).size == expected
+
+
+def test_style_size_sets_the_scale_of_the_strokes(stylizer):
+    small, large = (stylizer.encode_style(painting(), style_size=s) for s in (64, 256))
+    assert not torch.allclose(small.mean, large.mean, rtol=0.05)
+
+
+def test_a_long_style_is_bounded(stylizer):
+    long = photo(2, 4000)
+    statistics = stylizer.encode_style(long, style_size=64)
+    assert torch.isfinite(statistics.mean).all()
+    bounded = long.resize((16, 64 * MAX_STYLE_ASPECT))  # what the bound leaves, padded to 16
+    assert bounded.height == 256
+
+
+def test_a_style_is_seen_over_white_where_it_is_transparent(stylizer):
+    clear, white = Image.new("RGBA", (64, 64), (255, 0, 0, 0)), Image.new("RGB", (64, 64), "white")
+    a, b = (stylizer.encode_style(image, style_size=64) for image in (clear, white))
+    assert torch.equal(a.mean, b.mean)
+
+
+def test_the_same_call_gives_the_same_picture(stylizer, style):
+    assert difference(*(stylizer.stylize(photo(), style) for _ in range(2))) == 0
+
+
+def test_a_cached_style_is_not_encoded_again(stylizer, style):
+    encoded = []
+    hook = stylizer.encoder.register_forward_hook(lambda *_: encoded.append(1))
+    stylizer.stylize(photo(), style)
+    hook.remove()
+    assert len(encoded) == 1, "the content alone"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha": 1.5}, "alpha must be from 0 to 1, and is 1.5"),
+        ({"alpha": float("nan")}, "alpha must be from 0 to 1, and is nan"),
+        ({"size": 15}, "size must be at least 16, and is 15"),
+        ({"weights": [1, 2]}, "as many weights as styles, 1, and there are 2"),
+        ({"weights": [0]}, "a weight must be a number above 0, and one is 0"),
+        ({"weights": [float("inf")]}, "a weight must be a number above 0, and one is inf"),
+        ({"masks": []}, "as many masks as styles, 1, and there are 0"),
+        ({"masks": [Image.new("L", (64, 64))]}, "must have the content's aspect ratio"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_is_allowed(stylizer, style, arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        stylizer.stylize(photo(), style, **arguments)
+
+
+def test_no_style_is_refused(stylizer):
+    with pytest.raises(ParameterError, match="at least one style"):
+        stylizer.stylize(photo(), [])
+
+
+@pytest.mark.parametrize("style_size", [63, 1025])
+def test_style_size_out_of_range_is_refused(stylizer, style_size):
+    with pytest.raises(ParameterError, match="style_size must be from 64 to 1024"):
+        stylizer.encode_style(painting(), style_size=style_size)
+
+
+def test_huge_weights_still_sum_to_1():
+    assert normalize_weights([1e308, 1e308], 2) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_close_to_float32(stylizer, precision):
+    half = Stylizer.load(device="cpu", precision=precision)
+    for seed in range(3):
+        content, painted = photo(128, 96, seed), painting(seed=seed)
+        results = [
+            each.stylize(content, each.encode_style(painted, style_size=128))
+            for each in (stylizer, half)
+        ]
+        assert difference(*results) < 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "abacus"}, "cannot use device 'abacus'"),
+        ({"precision": "float8"}, "unknown precision 'float8'; choose auto, float32"),
+    ],
+)
+def test_unknown_devices_and_precisions_are_refused(arguments, message):
+    with pytest.raises(DeviceError, match=message):
+        Stylizer.load(**arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_an_absent_device_is_refused():
+    with pytest.raises(DeviceError, match="cannot use device 'cuda'"):
+        Stylizer.load(device="cuda")

@@ -1,0 +1,51 @@
+"""Small painters of test pictures; the same picture at every call."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+SRGB_RED = (255, 0, 0)
+
+
+def photo(width: int = 96, height: int = 64, seed: int = 0) -> Image.Image:
+    """A sky that fades to a ground, with a few discs before it."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    fade = (y / height)[..., None]
+    picture = (1 - fade) * [90, 140, 220] + fade * [110, 90, 40]
+    for _ in range(6):
+        center_y, center_x = random.uniform(0, height), random.uniform(0, width)
+        radius = random.uniform(0.05, 0.25) * min(width, height)
+        picture[(y - center_y) ** 2 + (x - center_x) ** 2 < radius**2] = random.uniform(0, 255, 3)
+    return Image.fromarray(picture.astype(np.uint8))
+
+
+def painting(size: int = 96, seed: int = 1) -> Image.Image:
+    """Slanted strokes in a few strong colours."""
+    random = np.random.default_rng(seed)
+    palette = random.uniform(0, 255, (5, 3))
+    y, x = np.mgrid[:size, :size]
+    angle, width = random.uniform(0, np.pi), random.uniform(4, 9)
+    stroke = (x * np.cos(angle) + y * np.sin(angle) + 3 * np.sin(y / 5)) // width
+    return Image.fromarray(palette[stroke.astype(int) % 5].astype(np.uint8))
+
+
+def noise(width: int, height: int, seed: int = 2) -> Image.Image:
+    """Independent random pixels: nothing that a compressor could hold on to."""
+    random = np.random.default_rng(seed)
+    return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    """The image as a file."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def difference(a: Image.Image, b: Image.Image) -> float:
+    """Mean absolute difference of two images of one size, in levels of 255."""
+    return float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).mean())

@@ -1,0 +1,175 @@
+"""Dockerfile, compose file and README say what the repository holds and does."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def instructions(name):
+    return re.findall(rf"^{name} (.*)$", DOCKERFILE, re.MULTILINE)
+
+
+def test_what_the_dockerfile_copies_exists():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copies = [line.split() for line in instructions("COPY") if not line.startswith("--from")]
+    sources = [source for *sources, _ in copies for source in sources]
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert f"!{source}" in ignored, f"{source} is not sent to the build"
+
+
+def test_the_image_holds_every_package():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
+    copied = " ".join(instructions("COPY"))
+    assert all(f"{name} {name}" in copied for name in packages if "." not in name)
+
+
+def test_every_run_of_the_dockerfile_is_run_by_ci():
+    ci = (ROOT / ".ci" / "run").read_text()
+    runs = instructions("RUN")
+    assert runs
+    for run in runs:
+        command = run.rsplit(maxsplit=1)[0]  # all but the target folder
+        assert command in ci, run
+
+
+def test_the_image_runs_as_no_root_and_checks_its_health():
+    assert int(instructions("USER")[-1].split(":")[0]) > 0
+    assert "readyz" in instructions("HEALTHCHECK")[0]
+
+
+@pytest.mark.slow
+def test_the_start_command_serves_and_the_health_check_agrees(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ADAIN_HOST": "127.0.0.1",  # the image listens on all interfaces; a test must not
+        "ADAIN_PORT": str(port),
+    }
+    health = json.loads(instructions("HEALTHCHECK")[0].split("CMD ", 1)[1])
+
+    def healthy():
+        done = subprocess.run(health, env=environment, capture_output=True, check=False)
+        return done.returncode == 0
+
+    assert not healthy()
+    server = subprocess.Popen(
+        json.loads(instructions("CMD")[0]),
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not healthy():
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").json() == {"status": "alive"}
+    finally:
+        server.terminate()
+        out, _ = server.communicate(timeout=40)
+    lines = [json.loads(line) for line in out.splitlines()]
+    request = next(line for line in lines if line.get("path") == "/livez")
+    assert request["status"] == 200
+    assert request["id"]
+    assert any("shutdown complete" in line["message"] for line in lines)
+    assert list(tmp_path.iterdir()) == [], "the service writes nothing where it stands"
+
+
+def test_compose_names_the_dockerfiles_arguments_and_port():
+    compose = (ROOT / "compose.yaml").read_text()
+    for argument in instructions("ARG"):
+        assert argument.split("=")[0] in compose
+    assert f":{instructions('EXPOSE')[0]}" in compose
+    assert "read_only: true" in compose
+
+
+def test_pins_satisfy_the_declared_requirements():
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    for text in project["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins[requirement.name]), text
+
+
+def test_the_readme_shows_commands_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", readme, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", readme):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.slow
+def test_the_readmes_shell_examples_work(client, tmp_path, stylizer):
+    """Each adain and curl line of the README, run as it stands in a folder with its files."""
+    from tests.pictures import encoded, painting, photo
+
+    for name in ("photo.jpg", "a.jpg"):
+        (tmp_path / name).write_bytes(encoded(photo(), "JPEG"))
+    for name in ("painting.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(encoded(painting(), "JPEG"))
+    for name in ("sky.png", "ground.png"):
+        (tmp_path / name).write_bytes(encoded(photo().convert("L")))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(encoded(photo(), "JPEG"))
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [line for line in lines if re.match(r"(adain (stylize|info)|curl) ?", line)]
+    assert len(commands) >= 5
+    address = f"{client.base_url.host}:{client.base_url.port}"
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    }
+    for command in commands:
+        command = command.replace("127.0.0.1:8000", address)
+        if command.startswith("curl"):
+            command = command.replace("curl", "curl --silent --show-error --fail-with-body", 1)
+        done = subprocess.run(
+            shlex.split(command),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}{done.stdout[:500]}"
+    python = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert python
+    done = subprocess.run(
+        [sys.executable, "-c", python[1]],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
