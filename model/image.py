@@ -74,6 +74,15 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
         raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
 
 
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the files of a folder whose suffix is that of a format that we read, by name."""
+    Image.init()
+    # Phones' MPO files are read as JPEG; some have a suffix of their own.
+    formats = (*READ_FORMATS, "MPO")
+    suffixes = {suffix for suffix, name in Image.EXTENSION.items() if name in formats}
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+
+
 def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:
     """Return the error for a picture of `pixels`, described as `size`."""
     return ImageTooLargeError(

@@ -31,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, then finish what was accepted."""
     given = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
     settings = Settings(**given)
+    app = create_app(settings)
     logs.configure(settings.log_level)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -17,7 +17,7 @@ from app.main import load_stylizer
 from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError
-from model.image import READ_FORMATS, encode_image, read_image
+from model.image import encode_image, list_pictures, read_image
 from model.stylizer import (
     DEFAULT_STYLE_SIZE,
     MAX_STYLE_SIZE,
@@ -151,9 +151,7 @@ def plan_many(args: argparse.Namespace) -> list[tuple[Path, Path]]:
 def find_pictures(content: str) -> list[Path]:
     """Return the pictures of a folder, by their suffix, or the files that a glob matches."""
     if Path(content).is_dir():
-        Image.init()
-        suffixes = {suffix for suffix, name in Image.EXTENSION.items() if name in READ_FORMATS}
-        found = [path for path in Path(content).iterdir() if path.suffix.lower() in suffixes]
+        found = list_pictures(Path(content))
         where = f"{content}: this folder has no picture files"
     else:
         found = [Path(path) for path in glob.glob(content, recursive=True)]  # noqa: PTH207

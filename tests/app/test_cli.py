@@ -25,15 +25,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def stylize(*arguments):
-    return main(["stylize", "--style-size", "64", *arguments])
+    """The exit code of a command."""
+    try:
+        return main(["stylize", "--style-size", "64", *arguments])
+    except SystemExit as usage_error:
+        return usage_error.code
 
 
 def fails(capsys, *arguments, code=1):
     """The one line that a failing command prints."""
-    try:
-        assert stylize(*arguments) == code
-    except SystemExit as error:
-        assert error.code == code
+    assert stylize(*arguments) == code
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("adain")
     return line
@@ -68,7 +69,8 @@ def test_every_control(stylizer, style, other_style):
 )
 def test_the_suffix_decides_the_format(name, format):
     assert stylize("content.jpg", "style.png", "-o", name) == 0
-    assert Image.open(name).format == format
+    with Image.open(name) as image:
+        assert image.format == format
 
 
 def test_an_existing_folder_takes_the_result():
