@@ -199,7 +199,8 @@ async def on_unexpected_error(request: Request, error: Exception) -> JSONRespons
         request.scope,
         "internal-error",
         "an unexpected error; our log has it under this instance",
-        headers={"X-Request-ID": request_id(request.scope)},
+        # uvicorn closes the connection after a bug; a client that kept it would run into that.
+        headers={"X-Request-ID": request_id(request.scope), "Connection": "close"},
     )
 
 

@@ -191,7 +191,7 @@ class Stylizer:
             regions = [self._region(mask, features) for mask in masks]
             target = adain_regions(features, styles, shares, regions)
         target = torch.lerp(features.float(), target, alpha)
-        decoded = self.decoder(target.to(self.dtype))
+        decoded = self.decoder(target)
         return pictures.to_image(decoded[:, :, : content.height, : content.width])
 
     def _encode(self, image: Image.Image) -> Tensor:
