@@ -30,6 +30,7 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); the first time this downloads PyTorch, several GB."
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	touch $@

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from model.device import choose_device, choose_precision
+
+
+@pytest.mark.parametrize(
+    ("device", "capabilities", "expected"),
+    [
+        ("cpu", {"avx512_bf16": True}, torch.bfloat16),
+        ("cpu", {"amx_bf16": True}, torch.bfloat16),
+        ("cpu", {"avx512_bf16": False, "avx2": True}, torch.float32),
+        ("cpu", {}, torch.float32),
+        ("cuda", {}, torch.float16),
+        ("meta", {"avx512_bf16": True}, torch.float32),
+    ],
+)
+def test_auto_takes_the_fastest_precision_that_is_native(
+    monkeypatch, device, capabilities, expected
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose_precision("auto", torch.device(device)) == expected
+
+
+def test_a_named_precision_is_taken_as_it_is():
+    assert choose_precision("float32", torch.device("cpu")) == torch.float32
+
+
+def test_auto_takes_cuda_where_present_else_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
