@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"adain: error: {describe(error)}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
-        print(f"adain: error: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"adain: error: {reason}", file=sys.stderr)
         return FAILURE
     except KeyboardInterrupt:
         print("adain: interrupted", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.image import DEFAULT_MAX_PIXELS
+from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
 from model.stylizer import MIN_SIZE
 
 PREFIX = "ADAIN_"
@@ -29,7 +29,10 @@ class Settings(BaseSettings):
     decoder: Path | None = Field(None, description="decoder weights in place of the bundled ones")
     max_body_bytes: int = Field(64 * 2**20, ge=1, description="largest request body")
     max_pixels: int = Field(
-        DEFAULT_MAX_PIXELS, ge=1, description="most pixels of a picture that is sent"
+        DEFAULT_MAX_PIXELS,
+        ge=1,
+        le=MAX_PIXELS,
+        description="most pixels of a picture that is sent",
     )
     max_size: int | None = Field(
         None,

@@ -18,6 +18,8 @@ from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImage
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 WRITE_FORMATS = ("png", "jpeg", "webp")
 DEFAULT_MAX_PIXELS = 40_000_000
+# Pillow's own bound, a quarter of a GiB in RGB; its warning beyond is made an error below.
+MAX_PIXELS = 2**28 // 3
 DEFAULT_QUALITY = 90
 # zlib's fastest: a stylized picture is as good as incompressible, and level 6 takes several times
 # as long for a file that is a few per cent smaller.
@@ -26,6 +28,7 @@ WHITE = (255, 255, 255)
 # ICC colour spaces (ICC.1:2022, table 19) by the Pillow mode that they apply to.
 PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -35,7 +38,7 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
     Args:
         source: the file's bytes, or its path. Its content decides the format, not its name.
         max_pixels: most pixels (width x height) that the header may announce; nothing is decoded
-            beyond it. None: 40 million.
+            beyond it. None: 40 million; more than 89 million are refused in any case.
 
     Returns:
         The (first) frame as mode RGB, or RGBA where it has transparency; 8 bits per channel,
@@ -50,7 +53,7 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not data:
         raise CorruptImageError("the picture is empty (0 bytes)")
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    limit = min(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, MAX_PIXELS)
     try:
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             if image.width * image.height > limit:
@@ -60,8 +63,7 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
     except (ImageTooLargeError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        at_least = Image.MAX_IMAGE_PIXELS or limit
-        raise too_large(at_least, limit, f"over {at_least} pixels") from error
+        raise too_large(MAX_PIXELS, limit, f"over {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
         if announces_format(data):
             raise CorruptImageError("the picture is cut off or damaged in its header") from error

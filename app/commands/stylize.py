@@ -118,9 +118,12 @@ def check(args: argparse.Namespace) -> None:
 def plan_one(args: argparse.Namespace) -> tuple[Path, Path]:
     """Return the content's path and the path to write."""
     content = Path(args.content)
-    output = args.output or content.with_name(f"{content.stem}-stylized.png")
-    if output.is_dir():
-        output = output / f"{content.stem}-stylized.png"
+    name = f"{content.stem}-stylized.png"
+    if args.output is None or args.output.is_dir():
+        output = (args.output or content.parent) / name
+        refuse_existing([output])
+    else:
+        output = args.output
     if output.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise ParameterError(f"{output}: the name must end in {', '.join(FORMAT_OF_SUFFIX)}")
     refuse_overwriting([output], [content, *args.styles, *(args.mask or [])])
@@ -144,6 +147,8 @@ def plan_many(args: argparse.Namespace) -> list[tuple[Path, Path]]:
     if twice:
         raise ParameterError(f"several pictures would be written to {twice[0]}: rename one of them")
     refuse_overwriting(outputs, [*contents, *args.styles, *(args.mask or [])])
+    if args.output is None:
+        refuse_existing(outputs)
     folder.mkdir(parents=True, exist_ok=True)
     return list(zip(contents, outputs, strict=True))
 
@@ -168,6 +173,13 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     for output in outputs:
         if output.resolve() in read:
             raise ParameterError(f"{output} is read by this command: choose another -o")
+
+
+def refuse_existing(outputs: Iterable[Path]) -> None:
+    """Raise ParameterError where a result would replace a file whose name the user did not give."""
+    for output in outputs:
+        if output.exists():
+            raise ParameterError(f"{output} exists: name the result with -o")
 
 
 def stylize_file(

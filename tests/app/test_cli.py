@@ -94,6 +94,20 @@ def test_a_folder_goes_on_past_a_broken_file_and_lists_it(capsys):
     assert captured.out == "3 of 4 pictures written to out\n"
 
 
+def test_a_result_is_replaced_only_where_its_name_was_given(capsys):
+    assert stylize("content.jpg", "style.png") == 0
+    first = Path("content-stylized.png").read_bytes()
+    line = fails(capsys, "content.jpg", "other.png")
+    assert "content-stylized.png exists: name the result with -o" in line
+    assert Path("content-stylized.png").read_bytes() == first
+    assert stylize("content.jpg", "other.png", "-o", "content-stylized.png") == 0
+    assert Path("content-stylized.png").read_bytes() != first
+    Path("stylized").mkdir()
+    Path("stylized/style.png").write_text("mine")
+    assert "exists" in fails(capsys, "[s]tyle.png", "other.png")
+    assert Path("stylized/style.png").read_text() == "mine"
+
+
 def test_a_glob(capsys):
     for name in ("a.png", "b.png", "c.jpg"):
         Path(name).write_bytes(encoded(photo()))
