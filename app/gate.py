@@ -18,8 +18,8 @@ class Gate:
 
     - A body over the limit is refused: by its declared length at once, else while it streams in.
     - At most `max_requests` stylizations are admitted at a time; the next one gets 503 at once.
-    - A stylization that is not answered by the deadline gets 504, and what has not reached the
-      model yet never does.
+    - A stylization that is not answered by the deadline gets 504. Then, and when its client has
+      gone away, what has not reached the model yet never does.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -67,7 +67,22 @@ class Gate:
             self.admitted -= 1
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        started = gone = False
+        watcher: asyncio.Task[None] | None = None
+
+        async def watch() -> None:
+            nonlocal gone
+            await receive()  # nothing can follow the body but the end of the connection
+            if not started:
+                gone = True
+                deadline.reschedule(asyncio.get_running_loop().time())
+
+        async def receive_then_watch() -> Message:
+            nonlocal watcher
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                watcher = asyncio.create_task(watch())
+            return message
 
         async def note_start(message: Message) -> None:
             nonlocal started
@@ -78,18 +93,23 @@ class Gate:
         seconds = self.settings.deadline_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
-                await self.app(scope, receive, note_start)
+                await self.app(scope, receive_then_watch, note_start)
         except TimeoutError:
             if started or not deadline.expired():
                 raise
-            response = problem(
-                scope,
-                "deadline-passed",
-                f"no result after {seconds:g} seconds; choose a smaller size, or try again later",
-                limit=seconds,
-                headers={"Connection": "close"},
-            )
-            await response(scope, receive, send)
+            if not gone:
+                response = problem(
+                    scope,
+                    "deadline-passed",
+                    f"no result after {seconds:g} seconds; choose a smaller size, "
+                    "or try again later",
+                    limit=seconds,
+                    headers={"Connection": "close"},
+                )
+                await response(scope, receive, send)
+        finally:
+            if watcher is not None:
+                watcher.cancel()
 
 
 def count_bytes(receive: Receive, limit: int) -> Receive:

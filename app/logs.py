@@ -18,6 +18,8 @@ logger = logging.getLogger("adain.request")
 
 # What a proxy may hand us as its own id for the request; anything else is replaced.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# nginx's status for a client that went away before its answer: only the log ever shows it.
+CLIENT_GONE = 499
 STANDARD_FIELDS = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "color_message"}
 
 
@@ -72,7 +74,7 @@ class RequestLog:
         started = time.perf_counter()
         fields: dict[str, Any] = {"id": request_id(scope)}
         scope["state"]["log"] = fields
-        status = 500
+        status = CLIENT_GONE
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -83,6 +85,9 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception:
+            status = 500
+            raise
         finally:
             milliseconds = round(1000 * (time.perf_counter() - started), 1)
             logger.info(

@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import logging
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -296,23 +299,56 @@ def test_a_passed_deadline_is_504_and_the_service_goes_on(serve):
         assert client.get("/livez").status_code == 200
 
 
-def test_what_waits_past_its_deadline_never_reaches_the_model(serve, stylizer):
-    with serve(deadline_seconds=1.0) as client:
+@pytest.fixture
+def painted(stylizer):
+    """The heights and widths of all pictures that reach the model."""
+    sizes = []
+    hook = stylizer.encoder.register_forward_hook(
+        lambda _, args, __: sizes.append(tuple(args[0].shape[2:]))
+    )
+    yield sizes
+    hook.remove()
+
+
+MARKED = [("content", ("c", encoded(photo(24, 40)))), STYLE]
+
+
+def test_what_waits_past_its_deadline_never_reaches_the_model(serve, painted):
+    with serve(deadline_seconds=1.5) as client, ThreadPoolExecutor() as threads:
         while client.get("/readyz").status_code != 200:
             time.sleep(0.05)
-        encoded_sizes = []
-        hook = stylizer.encoder.register_forward_hook(
-            lambda _, args, __: encoded_sizes.append(tuple(args[0].shape[2:]))
-        )
         big = [("content", ("c", encoded(photo(1400, 1400)))), STYLE]
-        first = threading.Thread(target=client.post, args=(URL,), kwargs={"files": big})
-        first.start()
-        time.sleep(0.4)
-        marked = [("content", ("c", encoded(photo(24, 40)))), STYLE]
-        assert client.post(URL, files=marked).status_code == 504
-        first.join()
-    hook.remove()  # closing the server waited for the model
-    assert (40, 24) not in encoded_sizes
+        first = threads.submit(client.post, URL, files=big)
+        time.sleep(0.5)
+        assert client.post(URL, files=MARKED).status_code == 504
+        assert first.result().status_code == 504
+    # Closing the server waited for the model.
+    assert (1400, 1400) in painted
+    assert (40, 24) not in painted
+
+
+def test_what_waits_for_a_client_that_is_gone_never_reaches_the_model(serve, painted, caplog):
+    request = httpx.Request("POST", "http://127.0.0.1" + URL, files=MARKED)
+    head = f"POST {URL} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in request.headers.items())
+    with (
+        serve() as client,
+        ThreadPoolExecutor() as threads,
+        caplog.at_level(logging.INFO, "adain.request"),
+    ):
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.05)
+        big = [("content", ("c", encoded(photo(1400, 1400)))), STYLE]
+        first = threads.submit(client.post, URL, files=big)
+        time.sleep(0.5)
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address) as connection:
+            connection.sendall(head.encode() + b"\r\n" + request.read())
+            time.sleep(0.5)
+        assert first.result().status_code == 200
+        assert client.post(URL, files=[CONTENT, STYLE]).status_code == 200
+    assert (64, 96) in painted
+    assert (40, 24) not in painted
+    assert 499 in [record.status for record in caplog.records if record.name == "adain.request"]
 
 
 def test_a_bug_of_ours_is_a_500_that_tells_nothing_of_its_inside(serve, monkeypatch):
