@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from PIL import Image
 
 from model.adain import ChannelStatistics
-from model.stylizer import MIN_STYLE_SIZE, Stylizer
+from model.parameters import MIN_STYLE_SIZE
+from model.stylizer import Stylizer
 
 Result = TypeVar("Result")
 WARM_UP_SIDE = 256

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ParameterError
 from model.image import DEFAULT_QUALITY
-from model.stylizer import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
+from model.parameters import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
 
 REPEATABLE = ("style", "weight", "mask")
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]

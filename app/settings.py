@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
-from model.stylizer import MIN_SIZE
+from model.parameters import MIN_SIZE
 
 PREFIX = "ADAIN_"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
@@ -15,68 +15,18 @@ from app.engine import Engine, StyleCache
 from app.form import StylizeForm, refuse_repeated
 from app.gate import STYLIZE_PATH
 from app.negotiation import choose_format
+from app.openapi import DESCRIPTION, RESPONSES
 from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError
-from model.image import WRITE_FORMATS, encode_image, read_image, resize_longest
-from model.stylizer import (
-    MIN_SIZE,
-    Stylizer,
-    check_count,
-    check_range,
-    fit_masks,
-    normalize_weights,
-)
+from model.image import encode_image, read_image, resize_longest
+from model.parameters import MIN_SIZE, check_count, check_range, fit_masks, normalize_weights
+from model.stylizer import Stylizer
 
 router = APIRouter()
 
-DESCRIPTION = """
-The stylized picture, in one forward pass.
-
-```sh
-# One style, as PNG
-curl -F content=@photo.jpg -F style=@painting.jpg HOST/v1/stylize -o out.png
-
-# Half strength, a 1024 pixel JPEG
-curl -F content=@photo.jpg -F style=@painting.jpg -F alpha=0.5 -F size=1024 -F format=jpeg \\
-     HOST/v1/stylize -o out.jpg
-
-# Two styles, three parts to one, in the photo's own colours
-curl -F content=@photo.jpg -F style=@a.jpg -F style=@b.jpg -F weight=3 -F weight=1 \\
-     -F preserve_color=true HOST/v1/stylize -o out.png
-
-# A style for the sky alone
-curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize -o out.png
-```
-
-`Server-Timing` tells the milliseconds of decode, queue, model and encode.
-"""
 # By device type: what a request may cost, about ten seconds on two CPU cores.
 DEFAULT_MAX_SIZE = {"cuda": 4096, "cpu": 2048}
-PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The picture.",
-        "content": {f"image/{name}": PICTURE for name in WRITE_FORMATS},
-    },
-    **{
-        status: {
-            "description": description,
-            "content": {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            },
-        }
-        for status, description in (
-            (400, "The multipart body is malformed."),
-            (406, "Accept allows none of png, jpeg and webp."),
-            (413, "The body, or the pixels of a picture, are over the limit."),
-            (415, "A file is no picture of a supported format, or the body is no form."),
-            (422, "A field is missing, unknown or out of range, or a picture is damaged."),
-            (503, "The service is full: try again after Retry-After seconds."),
-            (504, "The deadline passed."),
-        )
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,16 @@ from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError
 from model.image import encode_image, list_pictures, read_image
-from model.stylizer import (
+from model.parameters import (
     DEFAULT_STYLE_SIZE,
     MAX_STYLE_SIZE,
     MIN_SIZE,
     MIN_STYLE_SIZE,
-    Stylizer,
     check_count,
     check_range,
     normalize_weights,
 )
+from model.stylizer import Stylizer
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 DEFAULT_FOLDER = "stylized"

@@ -6,7 +6,8 @@ from PIL import Image
 from model import Stylizer
 from model.errors import DeviceError, ParameterError
 from model.image import to_image, to_tensor
-from model.stylizer import MAX_STYLE_ASPECT, normalize_weights
+from model.parameters import normalize_weights
+from model.stylizer import MAX_STYLE_ASPECT
 from tests.pictures import difference, painting, photo
 
 

@@ -1,0 +1,53 @@
+"""What the OpenAPI document says of POST /v1/stylize."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model.image import WRITE_FORMATS
+
+DESCRIPTION = """
+The stylized picture, in one forward pass.
+
+```sh
+# One style, as PNG
+curl -F content=@photo.jpg -F style=@painting.jpg HOST/v1/stylize -o out.png
+
+# Half strength, a 1024 pixel JPEG
+curl -F content=@photo.jpg -F style=@painting.jpg -F alpha=0.5 -F size=1024 -F format=jpeg \\
+     HOST/v1/stylize -o out.jpg
+
+# Two styles, three parts to one, in the photo's own colours
+curl -F content=@photo.jpg -F style=@a.jpg -F style=@b.jpg -F weight=3 -F weight=1 \\
+     -F preserve_color=true HOST/v1/stylize -o out.png
+
+# A style for the sky alone
+curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize -o out.png
+```
+
+`Server-Timing` tells the milliseconds of decode, queue, model and encode.
+"""
+PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture.",
+        "content": {f"image/{name}": PICTURE for name in WRITE_FORMATS},
+    },
+    **{
+        status: {
+            "description": description,
+            "content": {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            },
+        }
+        for status, description in (
+            (400, "The multipart body is malformed."),
+            (406, "Accept allows none of png, jpeg and webp."),
+            (413, "The body, or the pixels of a picture, are over the limit."),
+            (415, "A file is no picture of a supported format, or the body is no form."),
+            (422, "A field is missing, unknown or out of range, or a picture is damaged."),
+            (503, "The service is full: try again after Retry-After seconds."),
+            (504, "The deadline passed."),
+        )
+    },
+}

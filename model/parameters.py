@@ -1,0 +1,77 @@
+"""The bounds of the controls, and how weights and masks must match the styles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+
+from model.errors import ParameterError
+from model.image import to_mask
+
+# Pixels: longest side of a result; shorter side at which a style is seen.
+MIN_SIZE = 16
+MIN_STYLE_SIZE = 64
+MAX_STYLE_SIZE = 1024
+DEFAULT_STYLE_SIZE = 512
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ParameterError unless low <= value <= high; NaN is in no range."""
+    if not low <= value <= high:
+        bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        limit = high if value > high else low
+        raise ParameterError(
+            f"{name} must be {bounds}, and is {value}", limit=limit, value=float(value)
+        )
+
+
+def check_count(name: str, count: int, styles: int) -> None:
+    """Raise ParameterError unless there is one of `name` (a plural) per style."""
+    if count != styles:
+        raise ParameterError(
+            f"there must be as many {name} as styles, {styles}, and there are {count}",
+            limit=styles,
+            value=count,
+        )
+
+
+def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float]:
+    """Return one weight per style, summing to 1.
+
+    Raises:
+        ParameterError: no style, not one weight per style, or one that is not above 0 and finite.
+    """
+    if count == 0:
+        raise ParameterError("at least one style is needed", limit=1, value=0)
+    if weights is None:
+        return [1 / count] * count
+    check_count("weights", len(weights), count)
+    for weight in weights:
+        if not 0 < weight < math.inf:
+            raise ParameterError(
+                f"a weight must be a number above 0, and one is {weight}", limit=0, value=weight
+            )
+    # Divided by the largest first: the sum of huge weights would not be finite.
+    scaled = [weight / max(weights) for weight in weights]
+    return [weight / sum(scaled) for weight in scaled]
+
+
+def fit_masks(masks: Sequence[Image.Image], count: int, size: tuple[int, int]) -> list[Image.Image]:
+    """Return the masks as mode L in the content's size.
+
+    Raises:
+        ParameterError: not one mask per style, or a mask of another aspect ratio.
+    """
+    check_count("masks", len(masks), count)
+    fitted = [to_mask(mask) for mask in masks]
+    width, height = size
+    for mask in fitted:
+        # Scaling either picture rounds each of its sides by up to half a pixel.
+        if abs(mask.width * height - mask.height * width) > max(*mask.size, *size):
+            raise ParameterError(
+                f"a mask of {mask.width}x{mask.height} does not fit a content of {width}x{height}: "
+                "masks must have the content's aspect ratio"
+            )
+    return [mask.resize(size, Image.Resampling.BILINEAR) for mask in fitted]
