@@ -20,7 +20,14 @@ from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError
 from model.image import encode_image, read_image, resize_longest
-from model.parameters import MIN_SIZE, check_count, check_range, fit_masks, normalize_weights
+from model.parameters import (
+    MIN_SIZE,
+    check_count,
+    check_range,
+    fit_masks,
+    fit_style,
+    normalize_weights,
+)
 from model.stylizer import Stylizer
 
 router = APIRouter()
@@ -156,8 +163,12 @@ async def read_style(
     statistics = engine.styles.get(key)
     if statistics is not None:
         return Style(key, statistics)
-    picture = await run_in_threadpool(decode_picture, f"style {index + 1}", data, settings)
-    return Style(key, picture)
+
+    def decode() -> Image.Image:
+        # Fitted here: what waits for the model is small, and the model's thread has less to do.
+        return fit_style(decode_picture(f"style {index + 1}", data, settings), style_size)
+
+    return Style(key, await run_in_threadpool(decode))
 
 
 def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The bounds of the controls, and how weights and masks must match the styles."""
+"""The bounds of the controls, and what styles, weights and masks are brought to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from PIL import Image
 
 from model.errors import ParameterError
-from model.image import to_mask
+from model.image import flatten, normalize, resize_shortest, to_mask
 
 # Pixels: longest side of a result; shorter side at which a style is seen.
 MIN_SIZE = 16
 MIN_STYLE_SIZE = 64
 MAX_STYLE_SIZE = 1024
 DEFAULT_STYLE_SIZE = 512
+# A style far from square would grow without bound as its shorter side grows to style_size.
+MAX_STYLE_ASPECT = 4
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -56,6 +58,19 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float
     # Divided by the largest first: the sum of huge weights would not be finite.
     scaled = [weight / max(weights) for weight in weights]
     return [weight / sum(scaled) for weight in scaled]
+
+
+def fit_style(style: Image.Image, style_size: int) -> Image.Image:
+    """Return a style as the encoder is to see it: RGB, `style_size` pixels on the shorter side.
+
+    A style that was fitted before comes out as it went in.
+
+    Raises:
+        ParameterError: `style_size` is out of range.
+    """
+    check_range("style_size", style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
+    flat = flatten(normalize(style))
+    return resize_shortest(flat, style_size, MAX_STYLE_ASPECT * style_size)
 
 
 def fit_masks(masks: Sequence[Image.Image], count: int, size: tuple[int, int]) -> list[Image.Image]:

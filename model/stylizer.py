@@ -23,16 +23,12 @@ from model.encoder import MIN_SIDE, STRIDE, Encoder
 from model.errors import DeviceError
 from model.parameters import (
     DEFAULT_STYLE_SIZE,
-    MAX_STYLE_SIZE,
     MIN_SIZE,
-    MIN_STYLE_SIZE,
     check_range,
     fit_masks,
+    fit_style,
     normalize_weights,
 )
-
-# A style far from square would grow without bound as its shorter side grows to style_size.
-MAX_STYLE_ASPECT = 4
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -117,10 +113,8 @@ class Stylizer:
         Raises:
             ParameterError: `style_size` is out of range.
         """
-        check_range("style_size", style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
-        flat = pictures.flatten(pictures.normalize(style))
-        flat = pictures.resize_shortest(flat, style_size, MAX_STYLE_ASPECT * style_size)
-        return channel_statistics(self._encode(flat)).to(torch.device("cpu"))
+        features = self._encode(fit_style(style, style_size))
+        return channel_statistics(features).to(torch.device("cpu"))
 
     @torch.inference_mode()
     def stylize(
@@ -164,7 +158,7 @@ class Stylizer:
         rgb, opacity = pictures.split_alpha(content)
         regions = None if masks is None else fit_masks(masks, len(styles), rgb.size)
         try:
-            result = self._paint(rgb, styles, shares, alpha, regions)
+            result = self._paint(rgb, opacity, styles, shares, alpha, regions)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -183,6 +177,7 @@ class Stylizer:
     def _paint(
         self,
         content: Image.Image,
+        opacity: Image.Image | None,
         styles: Sequence[ChannelStatistics],
         shares: Sequence[float],
         alpha: float,
@@ -190,10 +185,14 @@ class Stylizer:
     ) -> Image.Image:
         features = self._encode(content)
         styles = [style.to(self.device) for style in styles]
+        # What nobody sees, such as the black behind a cut-out, has no say in the statistics.
+        visible = None if opacity is None else self._region(opacity, features)
         if masks is None:
-            target = adain(features, mix(styles, shares))
+            target = adain(features, mix(styles, shares), channel_statistics(features, visible))
         else:
             regions = [self._region(mask, features) for mask in masks]
+            if visible is not None:
+                regions = [region * visible for region in regions]
             target = adain_regions(features, styles, shares, regions)
         target = torch.lerp(features.float(), target, alpha)
         decoded = self.decoder(target)

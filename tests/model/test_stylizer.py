@@ -6,8 +6,7 @@ from PIL import Image
 from model import Stylizer
 from model.errors import DeviceError, ParameterError
 from model.image import to_image, to_tensor
-from model.parameters import normalize_weights
-from model.stylizer import MAX_STYLE_ASPECT
+from model.parameters import MAX_STYLE_ASPECT, fit_style, normalize_weights
 from tests.pictures import difference, painting, photo
 
 
@@ -145,6 +144,29 @@ def test_transparency_survives_untouched(stylizer, style):
     assert difference(result.getchannel("A"), opacity) == 0
 
 
+def test_an_opaque_alpha_channel_changes_nothing(stylizer, style):
+    content = photo()
+    with_alpha = stylizer.stylize(content.convert("RGBA"), style)
+    assert difference(with_alpha.convert("RGB"), stylizer.stylize(content, style)) < 0.01
+
+
+@pytest.mark.parametrize("masks", [None, [Image.new("L", (256, 64), 255)]])
+def test_colours_behind_full_transparency_have_no_say(stylizer, style, masks):
+    def cut_out(hidden):
+        picture = photo(256, 64)
+        picture.paste(hidden, (128, 0, 256, 64))
+        picture.putalpha(half_mask(256, 64))
+        result = stylizer.stylize(picture, style, masks=masks)
+        return result.convert("RGB").crop((0, 0, 80, 64))  # beyond the reach of the edge
+
+    assert difference(cut_out("black"), cut_out("white")) < 2
+
+
+def test_a_wholly_transparent_picture_stays_so(stylizer, style):
+    result = stylizer.stylize(Image.new("RGBA", (40, 30), (1, 2, 3, 0)), style)
+    assert result.getchannel("A").getextrema() == (0, 0)
+
+
 def test_orientation_of_any_pil_image_is_applied(stylizer, style):
     content = photo(96, 64)
     content.getexif()[0x0112] = 6
@@ -163,10 +185,14 @@ def test_style_size_sets_the_scale_of_the_strokes(stylizer):
 
 def test_a_long_style_is_bounded(stylizer):
     long = photo(2, 4000)
-    statistics = stylizer.encode_style(long, style_size=64)
-    assert torch.isfinite(statistics.mean).all()
-    bounded = long.resize((16, 64 * MAX_STYLE_ASPECT))  # what the bound leaves, padded to 16
-    assert bounded.height == 256
+    assert fit_style(long, 64).size == (1, 64 * MAX_STYLE_ASPECT)
+    assert torch.isfinite(stylizer.encode_style(long, style_size=64).mean).all()
+
+
+def test_a_fitted_style_is_encoded_as_the_whole_one(stylizer):
+    whole = stylizer.encode_style(photo(300, 200), style_size=64)
+    fitted = stylizer.encode_style(fit_style(photo(300, 200), 64), style_size=64)
+    assert torch.equal(whole.mean, fitted.mean)
 
 
 def test_a_style_is_seen_over_white_where_it_is_transparent(stylizer):
