@@ -88,6 +88,7 @@ def test_the_start_command_serves_and_the_health_check_agrees(tmp_path):
     finally:
         server.terminate()
         out, _ = server.communicate(timeout=40)
+    assert server.returncode == 0
     lines = [json.loads(line) for line in out.splitlines()]
     request = next(line for line in lines if line.get("path") == "/livez")
     assert request["status"] == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from typing import Any
 
 import uvicorn
@@ -33,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(**given)
     app = create_app(settings)
     logs.configure(settings.log_level)
+    # uvicorn raises the signal again once it has finished: a stop that was asked for is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=settings.host,
