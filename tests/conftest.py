@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
+import torch
 import uvicorn
 
 from app.main import create_app
@@ -32,8 +34,45 @@ def other_style(stylizer: Stylizer) -> ChannelStatistics:
     return stylizer.encode_style(painting(seed=7), style_size=64)
 
 
+class Hold:
+    """Holds the model at its next picture, until it is released.
+
+    Attributes:
+        reached: set once the model has a picture.
+        sizes: height and width of every picture that the model got.
+    """
+
+    def __init__(self) -> None:
+        self.reached, self._released = threading.Event(), threading.Event()
+        self.sizes: list[tuple[int, int]] = []
+
+    def __call__(self, _: object, args: tuple[torch.Tensor]) -> None:
+        self.sizes.append((args[0].shape[2], args[0].shape[3]))
+        self.reached.set()
+        assert self._released.wait(60)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.fixture
+def hold(stylizer: Stylizer) -> Iterator[Callable[[], Hold]]:
+    """Hold the model from the call of this fixture on."""
+    holds = []
+
+    def start() -> Hold:
+        hold = Hold()
+        holds.append((hold, stylizer.encoder.register_forward_pre_hook(hold)))
+        return hold
+
+    yield start
+    for hold, hook in holds:
+        hold.release()
+        hook.remove()
+
+
 @contextmanager
-def serving(settings: Settings, stylizer: Stylizer) -> Iterator[httpx.Client]:
+def serving(settings: Settings, stylizer: Stylizer, *, warm: bool = True) -> Iterator[httpx.Client]:
     """A real uvicorn on a free port of the loopback interface, and a client of it."""
     config = uvicorn.Config(
         create_app(settings, stylizer), port=0, log_config=None, access_log=False
@@ -47,10 +86,20 @@ def serving(settings: Settings, stylizer: Stylizer) -> Iterator[httpx.Client]:
             thread.join(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            if warm:
+                wait_until_ready(client)
             yield client
     finally:
         server.should_exit = True
         thread.join()
+
+
+def wait_until_ready(client: httpx.Client) -> None:
+    """Return once the server has warmed its model."""
+    deadline = time.monotonic() + 60
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import http.client
 import json
 import logging
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -275,80 +274,56 @@ def test_a_body_at_the_limit_is_read(serve):
             assert client.post(URL, files=[CONTENT, STYLE]).status_code == status
 
 
-def test_a_full_service_answers_503_at_once(serve):
-    with serve(max_requests=1) as client:
-        big = [("content", ("c", encoded(photo(800, 800)))), STYLE]
-        first = threading.Thread(target=client.post, args=(URL,), kwargs={"files": big})
-        first.start()
-        time.sleep(0.5)
-        response = client.post(URL, files=[CONTENT, STYLE])
-        assert first.is_alive(), "the second request was answered while the first was in work"
-        check(response, 503, "queue-full", "try again")
-        assert int(response.headers["retry-after"]) >= 1
-        first.join()
-        assert client.post(URL, files=[CONTENT, STYLE]).status_code == 200
-
-
-def test_a_passed_deadline_is_504_and_the_service_goes_on(serve):
-    with serve(deadline_seconds=0.2) as client:
-        while client.get("/readyz").status_code != 200:
-            time.sleep(0.05)
-        big = [("content", ("c", encoded(photo(800, 800)))), STYLE]
-        problem = check(client.post(URL, files=big), 504, "deadline-passed", "0.2 seconds")
-        assert problem["limit"] == 0.2
-        assert client.get("/livez").status_code == 200
-
-
-@pytest.fixture
-def painted(stylizer):
-    """The heights and widths of all pictures that reach the model."""
-    sizes = []
-    hook = stylizer.encoder.register_forward_hook(
-        lambda _, args, __: sizes.append(tuple(args[0].shape[2:]))
-    )
-    yield sizes
-    hook.remove()
-
-
 MARKED = [("content", ("c", encoded(photo(24, 40)))), STYLE]
 
 
-def test_what_waits_past_its_deadline_never_reaches_the_model(serve, painted):
-    with serve(deadline_seconds=1.5) as client, ThreadPoolExecutor() as threads:
-        while client.get("/readyz").status_code != 200:
-            time.sleep(0.05)
-        big = [("content", ("c", encoded(photo(1400, 1400)))), STYLE]
-        first = threads.submit(client.post, URL, files=big)
-        time.sleep(0.5)
-        assert client.post(URL, files=MARKED).status_code == 504
-        assert first.result().status_code == 504
-    # Closing the server waited for the model.
-    assert (1400, 1400) in painted
-    assert (40, 24) not in painted
-
-
-def test_what_waits_for_a_client_that_is_gone_never_reaches_the_model(serve, painted, caplog):
-    request = httpx.Request("POST", "http://127.0.0.1" + URL, files=MARKED)
-    head = f"POST {URL} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in request.headers.items())
-    with (
-        serve() as client,
-        ThreadPoolExecutor() as threads,
-        caplog.at_level(logging.INFO, "adain.request"),
-    ):
-        while client.get("/readyz").status_code != 200:
-            time.sleep(0.05)
-        big = [("content", ("c", encoded(photo(1400, 1400)))), STYLE]
-        first = threads.submit(client.post, URL, files=big)
-        time.sleep(0.5)
-        address = (client.base_url.host, client.base_url.port)
-        with socket.create_connection(address) as connection:
-            connection.sendall(head.encode() + b"\r\n" + request.read())
-            time.sleep(0.5)
+def test_a_full_service_answers_503_at_once(serve, hold):
+    with serve(max_requests=1) as client, ThreadPoolExecutor() as threads:
+        held = hold()
+        first = threads.submit(client.post, URL, files=[CONTENT, STYLE])
+        assert held.reached.wait(30)
+        response = client.post(URL, files=[CONTENT, STYLE])
+        check(response, 503, "queue-full", "try again")
+        assert int(response.headers["retry-after"]) >= 1
+        assert not first.done()
+        held.release()
         assert first.result().status_code == 200
         assert client.post(URL, files=[CONTENT, STYLE]).status_code == 200
-    assert (64, 96) in painted
-    assert (40, 24) not in painted
-    assert 499 in [record.status for record in caplog.records if record.name == "adain.request"]
+
+
+def test_what_waits_past_its_deadline_gets_504_and_never_reaches_the_model(serve, hold):
+    with serve(deadline_seconds=0.5) as client, ThreadPoolExecutor() as threads:
+        held = hold()
+        first = threads.submit(client.post, URL, files=[CONTENT, STYLE])
+        assert held.reached.wait(30)
+        problem = check(client.post(URL, files=MARKED), 504, "deadline-passed", "0.5 seconds")
+        assert problem["limit"] == 0.5
+        assert first.result().status_code == 504, "what the model has at its deadline, too"
+        held.release()
+        assert client.get("/livez").status_code == 200
+    # Closing the server waited for the model.
+    assert (40, 24) not in held.sizes
+
+
+def test_what_waits_for_a_client_that_is_gone_never_reaches_the_model(serve, hold, caplog):
+    request = httpx.Request("POST", f"http://127.0.0.1{URL}", files=MARKED)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with serve() as client, ThreadPoolExecutor() as threads:
+        held = hold()
+        first = threads.submit(client.post, URL, files=[CONTENT, STYLE])
+        assert held.reached.wait(30)
+        address = (client.base_url.host, client.base_url.port)
+        with caplog.at_level(logging.INFO, "adain.request"):
+            with socket.create_connection(address) as connection:
+                connection.sendall(f"POST {URL} HTTP/1.1\r\n{headers}\r\n".encode())
+                connection.sendall(request.read())
+                time.sleep(0.5)  # until it waits behind the first
+            while not any(getattr(record, "status", 0) == 499 for record in caplog.records):
+                time.sleep(0.01)
+        held.release()
+        assert first.result().status_code == 200
+    assert (64, 96) in held.sizes
+    assert (40, 24) not in held.sizes
 
 
 def test_a_bug_of_ours_is_a_500_that_tells_nothing_of_its_inside(serve, monkeypatch):
