@@ -57,9 +57,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def reuse_freed_memory() -> None:
     """Let glibc's allocator keep large freed blocks instead of handing them back at once.
 
-    By default each feature map over 32 MiB is fresh memory from the kernel, whose page faults
-    take about a fifth of the time of a 1024 x 1024 picture. One arena,
-    because only the main one can grow past 64 MiB. Does nothing where the C library is another.
+    By default each feature map over 32 MiB is fresh memory from the kernel, whose page faults take
+    about a fifth of the time of a 1024 x 1024 picture. One arena, because only the main one can
+    grow past 64 MiB. Does nothing where the C library is another.
     """
     if sys.platform != "linux":
         return

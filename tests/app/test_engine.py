@@ -83,6 +83,8 @@ def test_work_that_is_cancelled_while_it_waits_never_runs(engine):
         waiting = asyncio.create_task(engine.run(lambda: ran.append(1)))
         await asyncio.sleep(0.05)
         waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         release.set()
         await first
         await engine.run(lambda: None)

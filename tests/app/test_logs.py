@@ -1,8 +1,13 @@
 import json
 import logging
+import time
 
 from app.logs import JsonFormatter
 from tests.pictures import encoded, painting, photo
+
+
+def lines_of(id, caplog):
+    return [JsonFormatter().format(r) for r in caplog.records if getattr(r, "id", None) == id]
 
 
 def test_a_request_is_one_line_with_stages_and_sizes_and_no_names(client, caplog):
@@ -12,10 +17,11 @@ def test_a_request_is_one_line_with_stages_and_sizes_and_no_names(client, caplog
     ]
     with caplog.at_level(logging.INFO, "adain.request"):
         response = client.post("/v1/stylize", files=files)
-    records = [record for record in caplog.records if record.name == "adain.request"]
-    (line,) = [JsonFormatter().format(record) for record in records]
+        # The line is written after the last byte is sent.
+        while not (lines := lines_of(response.headers["x-request-id"], caplog)):
+            time.sleep(0.01)
+    (line,) = lines
     entry = json.loads(line)
-    assert entry["id"] == response.headers["x-request-id"]
     assert (entry["status"], entry["size"], entry["format"]) == (200, "96x64", "png")
     assert entry["bytes"] == len(response.content)
     stages = [entry[f"{stage}_ms"] for stage in ("decode", "queue", "model", "encode")]

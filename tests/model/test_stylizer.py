@@ -152,14 +152,19 @@ def test_an_opaque_alpha_channel_changes_nothing(stylizer, style):
 
 @pytest.mark.parametrize("masks", [None, [Image.new("L", (256, 64), 255)]])
 def test_colours_behind_full_transparency_have_no_say(stylizer, style, masks):
-    def cut_out(hidden):
+    def beyond_the_reach_of_the_edge(hidden, opacity):
         picture = photo(256, 64)
         picture.paste(hidden, (128, 0, 256, 64))
-        picture.putalpha(half_mask(256, 64))
+        picture.putalpha(opacity)
         result = stylizer.stylize(picture, style, masks=masks)
-        return result.convert("RGB").crop((0, 0, 80, 64))  # beyond the reach of the edge
+        return result.convert("RGB").crop((0, 0, 56, 64))
 
-    assert difference(cut_out("black"), cut_out("white")) < 2
+    def influence(opacity):
+        return difference(
+            *(beyond_the_reach_of_the_edge(hidden, opacity) for hidden in ("black", "white"))
+        )
+
+    assert influence(half_mask(256, 64)) < influence(Image.new("L", (256, 64), 255)) / 4
 
 
 def test_a_wholly_transparent_picture_stays_so(stylizer, style):
