@@ -18,7 +18,7 @@ from app.negotiation import choose_format
 from app.openapi import DESCRIPTION, RESPONSES
 from app.settings import Settings
 from model.adain import ChannelStatistics
-from model.errors import AdainError, ParameterError
+from model.errors import ParameterError, naming
 from model.image import encode_image, read_image, resize_longest
 from model.parameters import (
     MIN_SIZE,
@@ -173,8 +173,5 @@ async def read_style(
 
 def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
     """Decode a file of the form; an error says which field it came in."""
-    try:
+    with naming(field):
         return read_image(data, max_pixels=settings.max_pixels)
-    except AdainError as error:
-        error.args = (f"{field}: {error}",)
-        raise

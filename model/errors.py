@@ -1,5 +1,8 @@
 """The one family of errors that a user can cause, each with a machine code and a plain sentence."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AdainError(Exception):
     """Something the caller can mend; the message says what was wrong and what to do.
@@ -53,3 +56,13 @@ class DeviceError(AdainError):
     """A device or precision that is unknown or absent, or whose memory a picture exceeds."""
 
     code = "bad-device"
+
+
+@contextmanager
+def naming(subject: object) -> Iterator[None]:
+    """Put `subject`, such as a file or a form field, before the message of an error from within."""
+    try:
+        yield
+    except AdainError as error:
+        error.args = (f"{subject}: {error}",)
+        raise

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from app.main import load_stylizer
 from app.settings import Settings
 from model.adain import ChannelStatistics
-from model.errors import AdainError, ParameterError
+from model.errors import AdainError, ParameterError, naming
 from model.image import encode_image, list_pictures, read_image
 from model.parameters import (
     DEFAULT_STYLE_SIZE,
@@ -193,7 +193,7 @@ def stylize_file(
 ) -> None:
     """Stylize one file into another, which appears whole or not at all."""
     picture = open_picture(content, settings)
-    try:
+    with naming(content):
         result = stylizer.stylize(
             picture,
             styles,
@@ -204,9 +204,6 @@ def stylize_file(
             size=args.size,
         )
         data = encode_image(result, FORMAT_OF_SUFFIX[output.suffix.lower()])
-    except AdainError as error:
-        error.args = (f"{content}: {error}",)
-        raise
     write_whole(output, data)
 
 
@@ -222,8 +219,5 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def open_picture(path: Path, settings: Settings) -> Image.Image:
     """Read a picture; an error says which file it is."""
-    try:
+    with naming(path):
         return read_image(path, max_pixels=settings.max_pixels)
-    except AdainError as error:
-        error.args = (f"{path}: {error}",)
-        raise
