@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import warnings
@@ -78,11 +79,17 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return the files of a folder whose suffix is that of a format that we read, by name."""
+    suffixes = picture_suffixes()
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """Return the suffixes of the formats that we read, in lower case with their dot."""
     Image.init()
     # Phones' MPO files are read as JPEG; some have a suffix of their own.
     formats = (*READ_FORMATS, "MPO")
-    suffixes = {suffix for suffix, name in Image.EXTENSION.items() if name in formats}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    return frozenset(suffix for suffix, name in Image.EXTENSION.items() if name in formats)
 
 
 def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -44,6 +46,17 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
+
+
+def write_pictures(
+    folder: Path, painters: Mapping[str, Callable[..., Image.Image]], count: int
+) -> Path:
+    """Fill a folder for each painter with its pictures, 00.png and so on; return the whole."""
+    for name, paint in painters.items():
+        (folder / name).mkdir(parents=True)
+        for seed in range(count):
+            (folder / name / f"{seed:02}.png").write_bytes(encoded(paint(seed=seed)))
+    return folder
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:

@@ -1,0 +1,49 @@
+import torch
+
+from model.adain import ChannelStatistics, adain, channel_statistics
+from training.losses import content_loss, identity_loss, range_loss, style_loss
+
+
+def features(seed: int, channels: int = 5) -> torch.Tensor:
+    return torch.rand(2, channels, 6, 7, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_content_loss_is_the_mean_squared_distance_in_any_precision():
+    x, y = features(0), features(1)
+    assert torch.isclose(content_loss(x, y), ((x - y) ** 2).mean())
+    assert content_loss(x.bfloat16(), y).dtype == torch.float32
+
+
+def test_the_style_loss_sums_distances_of_mean_and_deviation_over_the_taps():
+    taps, styles = [features(0), features(1, 3)], [features(2), features(3, 3)]
+    expected = 0.0
+    for x, y in zip(taps, styles, strict=True):
+        deviations = [z.var((2, 3), unbiased=False).add(1e-5).sqrt() for z in (x, y)]
+        expected += ((x.mean((2, 3)) - y.mean((2, 3))) ** 2).mean()
+        expected += ((deviations[0] - deviations[1]) ** 2).mean()
+    loss = style_loss(*([channel_statistics(tap) for tap in side] for side in (taps, styles)))
+    assert torch.isclose(loss, expected)
+
+
+def test_adain_leaves_no_style_loss():
+    content, style = features(0), channel_statistics(features(1))
+    result = channel_statistics(adain(content, style))
+    assert style_loss([result], [style]) < 1e-8
+
+
+def test_the_style_loss_of_a_constant_picture_has_a_gradient():
+    x = torch.ones(1, 3, 4, 4, requires_grad=True)
+    style = ChannelStatistics(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1))
+    style_loss([channel_statistics(x)], [style]).backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_only_what_clipping_would_cut_is_out_of_range():
+    image = torch.tensor([-0.5, 0.0, 0.5, 1.0, 1.5, 0.7]).view(1, 3, 1, 2)
+    assert torch.isclose(range_loss(image), torch.tensor((0.25 + 0.25) / 6))
+
+
+def test_only_contents_that_are_their_own_style_are_to_come_back():
+    image, content = torch.zeros(4, 3, 2, 2), torch.full((4, 3, 2, 2), 0.5)
+    assert identity_loss(image, content, torch.tensor([1.0, 0, 0, 0])) == 0.25 / 4
+    assert identity_loss(image, content, torch.zeros(4)) == 0

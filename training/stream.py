@@ -1,0 +1,63 @@
+"""Which items make which batch: a function of the step alone, so that runs can be resumed exactly.
+
+Neither the number of processes nor when a run was stopped and resumed decides a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from torch.utils.data import Sampler
+
+from training.schedule import Stage, stage_at
+
+
+class Place(NamedTuple):
+    """An item of the endless stream.
+
+    Attributes:
+        position: in the stream, from 0; with the seed, all that decides the item's randomness.
+        side: of its crops, in pixels.
+        fraction: how far the run is, in [0, 1].
+    """
+
+    position: int
+    side: int
+    fraction: float
+
+
+class Stream(Sampler[list[Place]]):
+    """The places of one process's batches, without end."""
+
+    def __init__(
+        self,
+        stages: tuple[Stage, ...],
+        fraction: Callable[[int], float],
+        *,
+        step: int,
+        position: int,
+        rank: int,
+        processes: int,
+    ) -> None:
+        """Start where a run is.
+
+        Args:
+            stages: of the run.
+            fraction: says how far the run is at a step.
+            step, position: steps done and items used, by all processes together.
+            rank, processes: which process of how many this one is.
+        """
+        self._stages, self._fraction = stages, fraction
+        self._step, self._position = step, position
+        self._rank, self._processes = rank, processes
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        step, position = self._step, self._position
+        while True:
+            fraction = self._fraction(step)
+            stage = stage_at(self._stages, fraction)
+            first = position + self._rank * stage.batch
+            yield [Place(first + i, stage.side, fraction) for i in range(stage.batch)]
+            position += self._processes * stage.batch
+            step += 1
