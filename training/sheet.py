@@ -5,15 +5,22 @@ python -m training.sheet --content FOLDER --style FOLDER -o sheet.png
 
 from __future__ import annotations
 
-import argparse
+import math
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from model import Stylizer, read_image
-from model.image import flatten, list_pictures
+from model import Stylizer
+from model.image import flatten
+from model.parameters import MIN_SIZE, check_range
+from training.command import command_parser, guarded
+from training.pictures import find_pictures
+from training.settings import SOURCES
 
 GAP = 4
 
@@ -34,41 +41,54 @@ def make_sheet(
         cell: side of each square, in pixels; contents are stylized at that size.
         alpha: strength of the styles.
     """
-    step = cell + GAP
-    sheet = Image.new("RGB", (step * (len(styles) + 1) - GAP, step * (len(contents) + 1) - GAP))
-    sheet.paste("white", (0, 0, *sheet.size))
     squares = [ImageOps.fit(flatten(content), (cell, cell)) for content in contents]
-    for row, square in enumerate(squares, 1):
-        sheet.paste(square, (0, row * step))
-    for column, style in enumerate(tqdm(styles, unit="style"), 1):
-        sheet.paste(ImageOps.fit(flatten(style), (cell, cell)), (column * step, 0))
+    tops: list[Image.Image | None] = [ImageOps.fit(flatten(s), (cell, cell)) for s in styles]
+    rows: list[list[Image.Image | None]] = [[square] for square in squares]
+    for style in tqdm(styles, unit="style", leave=False, disable=None):
         statistics = stylizer.encode_style(style)
-        for row, square in enumerate(squares, 1):
-            result = stylizer.stylize(square, statistics, alpha=alpha)
-            sheet.paste(result, (column * step, row * step))
-    return sheet
+        for row, square in zip(rows, squares, strict=True):
+            row.append(stylizer.stylize(square, statistics, alpha=alpha))
+    return tile([[None, *tops], *rows], cell)
 
 
-def main() -> None:
-    """Make a sheet of the pictures in two folders."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--content", type=Path, required=True, help="folder of content pictures")
-    parser.add_argument("--style", type=Path, required=True, help="folder of style pictures")
+def tile(rows: Sequence[Sequence[Image.Image | None]], cell: int) -> Image.Image:
+    """Return a grid of squares with sides of `cell` pixels; None leaves a place white."""
+    step = cell + GAP
+    size = step * max(map(len, rows)) - GAP, step * len(rows) - GAP
+    grid = Image.new("RGB", size, "white")
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            if image is not None:
+                grid.paste(ImageOps.fit(image, (cell, cell)), (j * step, i * step))
+    return grid
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make a sheet of the pictures in two folders; return the exit code: 0 done, 1 failed."""
+    parser = command_parser("training.sheet", __doc__)
+    required: dict[str, Any] = {"required": True, **SOURCES}
+    parser.add_argument("--content", help="folders or zip files of content pictures", **required)
+    parser.add_argument("--style", help="the same of style pictures", **required)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .png to write")
     parser.add_argument("--encoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--decoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--cell", type=int, default=256, help="side of a square (default 256)")
     parser.add_argument("--alpha", type=float, default=1.0, help="strength (default 1)")
-    args = parser.parse_args()
-    stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)
-    contents, styles = (
-        [read_image(path) for path in list_pictures(folder)]
-        for folder in (args.content, args.style)
-    )
-    make_sheet(stylizer, contents, styles, cell=args.cell, alpha=args.alpha).save(args.output)
+    args = parser.parse_args(arguments)
+
+    def work(_: threading.Event) -> bool:
+        check_range("cell", args.cell, MIN_SIZE, math.inf)
+        contents, styles = (
+            [file.read() for file in find_pictures(sources)]
+            for sources in (args.content, args.style)
+        )
+        stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)
+        sheet = make_sheet(stylizer, contents, styles, cell=args.cell, alpha=args.alpha)
+        sheet.save(args.output, "PNG")
+        return True
+
+    return guarded(parser.prog, work)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

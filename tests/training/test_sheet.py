@@ -5,7 +5,7 @@ from PIL import Image
 
 from model.image import read_image
 from tests.pictures import difference, encoded, painting, photo
-from training.sheet import GAP, make_sheet
+from training.sheet import GAP, main, make_sheet
 
 
 def test_a_sheet_shows_every_content_in_every_style(stylizer):
@@ -32,3 +32,16 @@ def test_the_command_writes_a_sheet_of_two_folders(tmp_path):
     )  # fmt: skip
     assert isinstance(sheet := read_image(tmp_path / "sheet.png"), Image.Image)
     assert sheet.size == (64 + GAP, 64 + GAP)
+
+
+def test_what_cannot_be_done_is_explained(tmp_path, capsys):
+    (tmp_path / "one.png").write_bytes(encoded(photo()))
+    flags = ["--content", str(tmp_path), "--style", str(tmp_path), "-o", str(tmp_path / "s.png")]
+    for change, message in (
+        (["--style", "absent"], "absent: no such folder"),
+        (["--cell", "3"], "cell must be at least 16"),
+        (["--alpha", "2"], "alpha must be from 0 to 1"),
+        (["--decoder", "absent"], "absent: no such file"),
+    ):
+        assert main(flags + change) == 1
+        assert message in capsys.readouterr().err

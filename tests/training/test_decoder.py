@@ -1,0 +1,316 @@
+import json
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from statistics import mean
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from model.decoder import Decoder
+from model.image import read_image
+from model.weights import load_weights
+from tests.pictures import painting, photo, write_pictures
+from training.command import FAILED, STOPPED
+from training.decoder import Settings, build_learner, load_pairs, main
+from training.encoder import TorchvisionSettings
+from training.errors import TrainingError
+from training.pretrain import PretrainSettings
+from training.processes import Process
+from training.refine import RefineSettings
+from training.run import Run
+
+CPU = torch.device("cpu")
+ALONE = Process(0, 1, CPU)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Folders of two contents and two styles."""
+    painters = {"contents": photo, "styles": painting}
+    return write_pictures(tmp_path_factory.mktemp("data"), painters, 2)
+
+
+@pytest.fixture
+def settings(data, tmp_path) -> Settings:
+    """A run of six small steps, in float32."""
+    return Settings(
+        content=[data / "contents"],
+        style=[data / "styles"],
+        out=tmp_path / "run",
+        steps=6,
+        crops=["32x2@50", "40x2@50"],
+        precision="float32",
+    )
+
+
+def flags(settings: Settings) -> list[str]:
+    return [
+        "--content", *map(str, settings.content), "--style", *map(str, settings.style),
+        "--out", str(settings.out), "--steps", str(settings.steps), "--crops", *settings.crops,
+        "--precision", settings.precision, "--rate", str(settings.rate),
+    ]  # fmt: skip
+
+
+def make_run(settings: Settings) -> Run:
+    return Run(settings, ALONE, build_learner(settings, ALONE), load_pairs(settings, CPU))
+
+
+def train(settings: Settings, steps: int | None = None) -> list[dict[str, float]]:
+    """Train and save, or stop after some steps; return the losses of each step."""
+    run = make_run(settings)
+    losses = []
+    for progress in run.train():
+        losses.append(progress.values)
+        if progress.step == steps:
+            break
+    run.save()
+    return losses
+
+
+def saved(settings: Settings) -> dict[str, torch.Tensor]:
+    state = torch.load(settings.out / "checkpoint.pt", weights_only=True)["state"]["learner"]
+    tensors = {f"{part} {k}": v for part in ("decoder", "average") for k, v in state[part].items()}
+    for number, moments in state["optimizer"]["state"].items():
+        tensors |= {f"{number} {name}": value for name, value in moments.items()}
+    return tensors
+
+
+@pytest.mark.slow
+def test_four_pictures_are_learned_by_heart(settings, tmp_path):
+    def paint(seed: int) -> Image.Image:
+        return photo(48, 48, seed=seed)
+
+    def paint_other(seed: int) -> Image.Image:
+        return photo(48, 48, seed=5 + seed)
+
+    write_pictures(tmp_path, {"contents": paint, "styles": paint_other}, 2)
+    settings = replace(
+        settings,
+        content=[tmp_path / "contents"],
+        style=[tmp_path / "styles"],
+        steps=200,
+        crops=["48x2"],
+        rate=2e-3,
+        identity_share=0.0,
+    )
+    run = make_run(settings)
+    totals = [p.values["content"] + 10 * p.values["style"] for p in run.train()]
+    assert mean(totals[-10:]) < totals[0] / 10
+
+
+def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(settings, tmp_path):
+    whole = train(settings)
+    parted = replace(settings, out=tmp_path / "parted")
+    before = train(parted, steps=2)
+    after = train(parted)
+    # A step is reported once the next is taken, so the third was taken before the stop.
+    assert before + after == whole[:2] + whole[3:]
+    expected, found = saved(settings), saved(parted)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    weights = [load_file(s.out / "decoder.safetensors") for s in (settings, parted)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.slow
+def test_pictures_that_do_not_fit_in_memory_give_the_same_run(settings, tmp_path):
+    streamed = replace(settings, out=tmp_path / "streamed", memory_gib=0, workers=1)
+    assert train(settings) == train(streamed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate": 1e-4}, "rate was 0.0005 and is 0.0001"),
+        ({"steps": 9}, "steps was 6 and is 9"),
+        ({"crops": ["32x2"]}, "crops was"),
+        ({"seed": 1}, "seed was 0 and is 1"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(settings, change, message):
+    train(settings, steps=1)
+    with pytest.raises(TrainingError, match=message):
+        make_run(replace(settings, **change))
+
+
+def test_resuming_with_other_pictures_is_refused(settings, tmp_path):
+    folder = tmp_path / "contents"
+    shutil.copytree(settings.content[0], folder)
+    settings = replace(settings, content=[folder])
+    train(settings, steps=1)
+    shutil.copy(folder / "00.png", folder / "new.png")
+    with pytest.raises(TrainingError, match=r"contents was 2 pictures .* is 3 pictures"):
+        make_run(settings)
+
+
+def test_a_run_may_be_resumed_elsewhere_with_other_workers(settings):
+    train(settings, steps=1)
+    run = make_run(replace(settings, memory_gib=1, workers=0, checkpoint_minutes=1))
+    assert run.step == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_refused(settings, content):
+    settings.out.mkdir()
+    (settings.out / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(TrainingError, match="no whole checkpoint"):
+        make_run(settings)
+
+
+def test_a_checkpoint_of_an_older_version_is_refused(settings):
+    train(settings, steps=1)
+    path = settings.out / "checkpoint.pt"
+    torch.save({**torch.load(path), "version": 0}, path)
+    with pytest.raises(TrainingError, match="version 0"):
+        make_run(settings)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_pictures(settings):
+    train(settings, steps=1)
+    run = make_run(settings)
+    before = (settings.out / "checkpoint.pt").read_bytes()
+    with torch.no_grad():
+        run.learner.decoder.conv1_1.bias.fill_(float("inf"))
+    with pytest.raises(
+        TrainingError, match=r"not finite at step 3 .*contents/0\d.png in "
+    ) as error:
+        list(run.train())
+    assert "Lower the rate" in str(error.value)
+    with pytest.raises(TrainingError, match="no longer finite"):
+        run.save()
+    assert (settings.out / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(settings):
+    train(settings, steps=1)
+    before = (settings.out / "checkpoint.pt").read_bytes()
+    run = make_run(settings)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(TrainingError, match="cannot be written"):
+            run.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in settings.out.glob("checkpoint*")] == ["checkpoint.pt"]
+    assert (settings.out / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monkeypatch):
+    monkeypatch.setattr("training.progress.SCALAR_STEPS", 2)
+    assert main(flags(settings)) == 0
+    load_weights(Decoder(), settings.out / "decoder.safetensors")
+    assert read_image(settings.out / "sheet.png").width > 3 * 192
+    record = json.loads((settings.out / "record.json").read_text())
+    assert record["steps"] == 6
+    assert record["items"] == 12
+    assert record["content"]["pictures"] == {str(settings.content[0]): 2}
+    assert set(record["losses"]) == {"content", "style", "range", "identity"}
+    assert record["ran_on"]["torch"] == torch.__version__.split("+")[0]
+    logs = EventAccumulator(str(settings.out / "logs")).Reload()
+    assert logs.Tags()["images"] == ["sheet"]
+    assert {"content", "style", "steps per second", "waiting"} <= set(logs.Tags()["scalars"])
+    assert "done: step 6" in capsys.readouterr().out
+
+
+def test_a_command_that_is_done_does_nothing_when_repeated(settings):
+    assert main(flags(settings)) == 0
+    weights = (settings.out / "decoder.safetensors").read_bytes()
+    assert main(flags(settings)) == 0
+    assert (settings.out / "decoder.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--content", "absent"], "absent: no such folder"),
+        (["--crops", "256"], "none of 2 pictures can be used"),
+        (["--crops", "100"], "multiple of 8"),
+        (["--rate", "0"], "rate must be"),
+        (["--rate", "nan"], "rate must be"),
+        (["--identity-share", "2"], "identity_share must be from 0 to 1"),
+        (["--minutes", "3"], "either steps or minutes"),
+        (["--decoder", "absent.safetensors"], "absent.safetensors: no such file"),
+        (["--encoder", "absent.safetensors"], "absent.safetensors: no such file"),
+        (["--device", "abacus"], "abacus"),
+        (["--sheet-style", "absent"], "absent: no such folder"),
+    ],
+)
+def test_a_wrong_flag_is_explained_and_nothing_is_trained(settings, capsys, change, message):
+    assert main(flags(settings) + change) == FAILED
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not (settings.out / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("change", [["--batch", "many"], ["--precision", "float16"], ["--fast"]])
+def test_a_flag_that_cannot_be_read_is_a_usage_error(settings, change):
+    with pytest.raises(SystemExit) as error:
+        main(flags(settings) + change)
+    assert error.value.code == 2
+
+
+@pytest.mark.slow
+def test_a_terminated_run_leaves_a_checkpoint_and_the_same_command_resumes(settings):
+    endless = replace(settings, steps=100_000)
+    command = [sys.executable, "-m", "training.decoder", *flags(endless)]
+    steps = []
+    for _ in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        logs = settings.out / "logs"
+        known = len(list(logs.iterdir())) if logs.exists() else 0
+        deadline = time.monotonic() + 120
+        while not logs.exists() or len(list(logs.iterdir())) == known:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        out, error = process.communicate(timeout=120)
+        assert process.returncode == STOPPED, error
+        assert b"the same command resumes" in out
+        state = torch.load(settings.out / "checkpoint.pt", weights_only=True)["state"]
+        steps.append(state["step"])
+    assert 0 < steps[0] < steps[1]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one_with_the_doubled_batch(settings, tmp_path):
+    alone, smaller, both = (
+        replace(settings, crops=[crops], out=tmp_path / name)
+        for name, crops in (("alone", "32x4"), ("smaller", "32x2"), ("both", "32x2"))
+    )
+    for single in (alone, smaller):
+        assert main(flags(single)) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run(
+        [*torchrun, "-m", "training.decoder", *flags(both), "--device", "cpu"],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    one, other, two = (
+        json.loads((run.out / "record.json").read_text())["losses"]
+        for run in (alone, smaller, both)
+    )
+    assert two == pytest.approx(one, rel=1e-3)
+    assert two != pytest.approx(other, rel=1e-2)
+
+
+def test_every_flag_is_documented_and_every_documented_flag_exists():
+    documented = set(re.findall(r"--[a-z][a-z-]+", Path("docs/training.md").read_text()))
+    commands = Settings, PretrainSettings, RefineSettings, TorchvisionSettings
+    flags = {f"--{known.name.replace('_', '-')}" for c in commands for known in fields(c)}
+    assert flags <= documented
+    assert documented - flags <= {"--nproc-per-node", "--logdir", "--help", "--against"}
