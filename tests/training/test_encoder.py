@@ -1,0 +1,234 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from model import Stylizer
+from model.encoder import TAPS, Encoder
+from model.weights import bundled, load_weights
+from tests.pictures import painting, photo, write_pictures
+from training.classifier import Classifier
+from training.colors import ColorHead, color_loss, fit
+from training.command import FAILED
+from training.encoder import TORCHVISION_INDICES, main, read_torchvision
+from training.errors import TrainingError
+from training.normalization import layers, measure, normalize_filters
+from training.pictures import decode, find_pictures
+from training.squares import Squares, held_out
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Two classes of pictures, 40 each."""
+    painters = {"photos": photo, "paintings": painting}
+    return write_pictures(tmp_path_factory.mktemp("classes"), painters, 40)
+
+
+@torch.no_grad()
+def raw_encoder() -> Encoder:
+    """The bundled encoder's function with filters of all scales, as VGG's own are."""
+    encoder = Encoder()
+    load_weights(encoder, bundled("encoder"))
+    random = torch.Generator().manual_seed(0)
+    scale_in = torch.ones(3)
+    for _, layer in layers(encoder):
+        scale = 10 ** (2 * torch.rand(layer.out_channels, generator=random) - 0.5)
+        layer.weight.mul_(scale[:, None, None, None] / scale_in[:, None, None])
+        layer.bias.mul_(scale)
+        scale_in = scale
+    return encoder
+
+
+def published_weights() -> dict[str, torch.Tensor]:
+    """Weights of such an encoder under the names that torchvision's VGG-19 gives them."""
+    weights = {"classifier.6.bias": torch.zeros(1000)}
+    for (_, layer), index in zip(layers(raw_encoder()), TORCHVISION_INDICES, strict=True):
+        weights[f"features.{index}.weight"] = layer.weight
+        weights[f"features.{index}.bias"] = layer.bias
+    return weights
+
+
+def test_torchvision_has_the_convolutions_where_we_read_them():
+    from torchvision.models.vgg import cfgs, make_layers
+
+    modules = list(make_layers(cfgs["E"]))
+    indices = [i for i, module in enumerate(modules) if isinstance(module, torch.nn.Conv2d)]
+    assert indices[: len(TORCHVISION_INDICES)] == list(TORCHVISION_INDICES)
+    for (_, layer), index in zip(layers(Encoder()), indices, strict=False):
+        assert layer.weight.shape == modules[index].weight.shape
+
+
+def test_normalization_gives_every_filter_a_mean_activation_of_1(data):
+    encoder = raw_encoder()
+    files = find_pictures([data])
+    report = normalize_filters(encoder, files)
+    for name, activity in measure(encoder, [decode(file, 16, 256) for file in files[::2]]).items():
+        alive = activity.mean > 0
+        assert alive.float().mean() > 0.9
+        assert torch.allclose(activity.mean[alive], torch.ones(()), atol=1e-2), name
+    assert all(report.after[tap] == pytest.approx(1, abs=0.3) for tap in TAPS)
+    assert min(report.before.values()) > 2
+    assert report.pictures == 80
+
+
+def test_normalization_leaves_the_function_as_it_was_but_for_scale(data):
+    before, after = raw_encoder(), raw_encoder()
+    files = find_pictures([data])
+    normalize_filters(after, files)
+    picture = decode(files[0], 16, 256)[None].float() / 255
+    with torch.no_grad():
+        for x, y in zip(before.taps(picture), after.taps(picture), strict=True):
+            alive = y.amax((0, 2, 3)) > 0
+            assert alive.float().mean() > 0.5
+            scaled = [z / z.amax((2, 3), keepdim=True) for z in (x[:, alive], y[:, alive])]
+            assert torch.allclose(*scaled, atol=1e-2)
+
+
+def test_normalization_silences_dead_filters_and_counts_them(data):
+    encoder = raw_encoder()
+    dead = normalize_filters(encoder, find_pictures([data])).dead
+    encoder = raw_encoder()
+    with torch.no_grad():
+        encoder.conv3_1.bias[:5] = -1e9
+    report = normalize_filters(encoder, find_pictures([data]))
+    assert report.dead == pytest.approx(dead + 5, abs=3)
+    assert encoder.conv3_1.weight[:5].abs().max() == 0
+    assert encoder.conv3_2.weight[:, :5].abs().max() == 0
+    assert all(torch.isfinite(tensor).all() for tensor in encoder.parameters())
+
+
+def test_normalization_refuses_weights_that_are_not_finite(data):
+    encoder = raw_encoder()
+    with torch.no_grad():
+        encoder.conv2_1.bias[0] = float("nan")
+    with pytest.raises(TrainingError, match="not finite"):
+        normalize_filters(encoder, find_pictures([data]))
+
+
+def test_torchvisions_weights_become_an_encoder_that_can_be_loaded(data, tmp_path, capsys):
+    torch.save(published_weights(), tmp_path / "vgg19.pth")
+    arguments = ["from-torchvision", "--pictures", str(data), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--weights", str(tmp_path / "vgg19.pth")]) == 0
+    load_weights(Encoder(), tmp_path / "out" / "encoder.safetensors")
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert set(record["report"]["after"]) == set(TAPS)
+    assert "relu4_1" in capsys.readouterr().out
+
+
+def test_without_network_the_message_says_what_to_download_and_where_to_put_it(
+    tmp_path, monkeypatch
+):
+    from torchvision.models import VGG19_Weights
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    # A proxy that nobody listens at: as a machine without network, wherever this test runs.
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(TrainingError, match="cannot download") as error:
+        read_torchvision(None)
+    url = VGG19_Weights.IMAGENET1K_V1.url
+    assert url in str(error.value)
+    assert str(tmp_path / "checkpoints" / Path(url).name) in str(error.value)
+    assert "--weights" in str(error.value)
+
+
+def test_weights_of_something_else_are_refused(tmp_path, data, capsys):
+    arguments = ["from-torchvision", "--pictures", str(data), "--out", str(tmp_path / "out")]
+    for content, message in (
+        ({"features.0.weight": torch.zeros(32, 3, 3, 3)}, "not the weights of VGG-19: conv1_1"),
+        (b"<html>", "is not torchvision's file"),
+    ):
+        path = tmp_path / "file.pth"
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        assert main([*arguments, "--weights", str(path)]) == FAILED
+        assert message in capsys.readouterr().err
+    assert main([*arguments, "--weights", str(tmp_path / "absent")]) == FAILED
+    assert "absent" in capsys.readouterr().err
+
+
+def test_the_folded_encoder_is_the_classifiers(data):
+    torch.manual_seed(0)
+    classifier = Classifier(3)
+    pictures = torch.rand(4, 3, 32, 40)
+    for _ in range(3):
+        classifier(pictures)
+    classifier.eval()
+    features = []
+    classifier.color_head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    with torch.no_grad():
+        classifier(pictures)
+        folded = classifier.fold()(pictures)
+    assert torch.allclose(features[0], folded, atol=1e-4)
+
+
+def test_every_twentieth_picture_of_a_class_is_held_out():
+    assert held_out([0] * 45 + [1] * 19 + [2] * 20) == [19, 39, 83]
+
+
+def test_batches_of_squares_are_cut_and_coloured_at_random_and_never_held_out(data):
+    squares = Squares([data], side=48, device=CPU, seed=0)
+    assert squares.classes == ["paintings", "photos"]
+    seen = set()
+    from training.schedule import Stage
+    from training.stream import Stream
+
+    places = Stream(
+        (Stage(32, 16, 1.0),), lambda step: 0.0, step=0, position=0, rank=0, processes=1
+    )
+    batches = squares.batches(places, CPU)
+    for _ in range(10):
+        batch = next(batches)
+        assert batch.image.shape == (16, 3, 32, 32)
+        assert batch.image.min() >= 0
+        assert batch.image.max() <= 1
+        index = squares._index(batch.position)
+        assert torch.equal(squares.labels[index], batch.label)
+        seen.update(index.tolist())
+    assert not seen & set(squares.held_out)
+    assert len(seen) == 80 - 4
+
+
+def test_a_classifier_needs_two_classes(data, tmp_path):
+    with pytest.raises(TrainingError, match="two classes"):
+        Squares([data / "photos"], side=32, device=CPU, seed=0)
+
+
+@pytest.mark.slow
+def test_pretraining_tells_classes_apart_and_leaves_a_normalised_encoder(data, tmp_path, capsys):
+    arguments = [
+        "pretrain", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "30",
+        "--batch", "16", "--side", "48", "--crops", "32", "--rate", "0.02", "--report", "ph*",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["held_out"] == 4
+    assert record["top1"]["all"] >= 0.75
+    assert set(record["top1"]) == {"all", "ph*"}
+    assert "top-1" in capsys.readouterr().out
+    Stylizer.load(encoder=tmp_path / "out" / "encoder.safetensors", precision="float32")
+
+
+@pytest.mark.slow
+def test_refining_teaches_colours_and_moves_the_taps_little(data, tmp_path):
+    arguments = [
+        "refine", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "60",
+        "--crops", "64x4", "--rate", "1e-4",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["losses"]["moved4"] < 0.3
+    refined, bundled_one = Encoder(), Encoder()
+    load_weights(refined, tmp_path / "out" / "encoder.safetensors")
+    load_weights(bundled_one, bundled("encoder"))
+    pictures = torch.stack([decode(file, 16, 64)[:, :64, :64] for file in find_pictures([data])])
+    pictures = pictures.float() / 255
+    errors = []
+    with torch.no_grad():
+        for encoder in (bundled_one, refined):
+            head, features = ColorHead(), encoder(pictures)
+            fit(head, features[::2], pictures[::2])
+            errors.append(color_loss(head(features[1::2]), pictures[1::2]))
+    assert errors[1] < errors[0]

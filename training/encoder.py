@@ -1,0 +1,225 @@
+"""Make an encoder: VGG-19 up to relu4_1, every filter scaled to a mean activation of 1.
+
+    python -m training.encoder from-torchvision --pictures photos --out runs/imagenet
+    python -m training.encoder pretrain --pictures classes.zip --out runs/encoder --minutes 60
+    python -m training.encoder refine --pictures photos paintings --out runs/refined --minutes 15
+
+Each writes encoder.safetensors (float16) and record.json to the folder --out. Of pretrain and
+refine, the same command again resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+
+from model.encoder import Encoder
+from model.weights import bundled, load_weights, save_weights
+from training.classifier import Classifier
+from training.command import command_parser, follow, guarded, record
+from training.errors import TrainingError
+from training.normalization import Report, layers, normalize_filters
+from training.pairs import Pairs
+from training.pictures import Pictures, find_pictures, load_if_they_fit
+from training.pretrain import ClassifierLearner, PretrainSettings, accuracy
+from training.processes import Process, training_dtype
+from training.progress import write_record
+from training.refine import RefineLearner, RefineSettings
+from training.run import Run
+from training.settings import SOURCES, Settings, add_arguments, read_settings, setting
+from training.squares import Squares
+from training.stream import Place
+
+# Crops that the colour head is fitted to before a refinement: 144 positions each.
+FIT_CROPS = 256
+FIT_SIDE = 96
+# Where torchvision's VGG-19 has the convolutions up to conv4_1, in order.
+TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchvisionSettings(Settings):
+    """What the conversion is told."""
+
+    pictures: Sequence[Path] = setting("folders or zip files of photographs", **SOURCES)
+    out: Path = setting("folder to write to", type=Path)
+    weights: Path | None = setting(
+        "torchvision's file of VGG-19; else it is downloaded", None, type=Path
+    )
+
+
+def from_torchvision(args: argparse.Namespace, _: threading.Event) -> bool:
+    """Cut torchvision's ImageNet VGG-19 at relu4_1, and normalise its filters."""
+    settings = read_settings(TorchvisionSettings, args)
+    files = find_pictures(settings.pictures)
+    encoder = Encoder()
+    load_torchvision(encoder, read_torchvision(settings.weights))
+    report = normalize_filters(encoder, files)
+    finish(encoder, report, settings.out)
+    write_record(
+        settings.out / "record.json", {"settings": asdict(settings), "report": asdict(report)}
+    )
+    return True
+
+
+def read_torchvision(path: Path | None) -> dict[str, Tensor]:
+    """Return VGG-19's weights as torchvision publishes them.
+
+    Args:
+        path: the file; None takes the one in PyTorch's cache, or downloads it.
+
+    Raises:
+        TrainingError: it cannot be read or downloaded; the message says where it belongs.
+    """
+    # Here, because this import takes longer than the others together.
+    from torchvision.models import VGG19_Weights
+
+    published = VGG19_Weights.IMAGENET1K_V1
+    if path is None:
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+        try:
+            return dict(published.get_state_dict(progress=True, check_hash=True))
+        except (URLError, OSError, RuntimeError) as error:
+            raise TrainingError(
+                f"cannot download VGG-19 ({error}). On a machine with network, download "
+                f"{published.url} and put it at {cache}, or name it with --weights"
+            ) from error
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        # Damaged files trip the reader into errors of many kinds.
+        raise TrainingError(
+            f"{path} is not torchvision's file of VGG-19 ({error}); download {published.url}"
+        ) from error
+
+
+@torch.no_grad()
+def load_torchvision(encoder: Encoder, weights: Mapping[str, Tensor]) -> None:
+    """Give an encoder the weights of torchvision's VGG-19, as they are.
+
+    Raises:
+        TrainingError: these are weights of something else.
+    """
+    for (name, layer), index in zip(layers(encoder), TORCHVISION_INDICES, strict=True):
+        for kind in ("weight", "bias"):
+            source, target = weights.get(f"features.{index}.{kind}"), getattr(layer, kind)
+            if source is None or source.shape != target.shape:
+                raise TrainingError(
+                    f"these are not the weights of VGG-19: {name}.{kind} should be "
+                    f"{tuple(target.shape)} and is "
+                    f"{'absent' if source is None else tuple(source.shape)}"
+                )
+            target.copy_(source)
+
+
+def pretrain(args: argparse.Namespace, stop: threading.Event) -> bool:
+    """Train a classifier, and fold and normalise the encoder in it."""
+    settings = read_settings(PretrainSettings, args)
+    process = Process.join(settings.device)
+    squares = Squares(
+        settings.pictures, side=settings.side, device=process.device, seed=settings.seed
+    )
+    torch.manual_seed(settings.seed)
+    classifier = Classifier(len(squares.classes))
+    learner = ClassifierLearner(
+        classifier,
+        process,
+        rate=settings.rate,
+        color_weight=settings.color_weight,
+        dtype=training_dtype(settings.precision, process.device),
+    )
+    run = Run(settings, process, learner, squares)
+    last = follow(run, stop)
+    if process.leads:
+        top1 = accuracy(classifier, squares, settings.report)
+        encoder = classifier.fold().to(process.device)
+        report = normalize_filters(encoder, squares.files)
+        finish(encoder, report, settings.out)
+        print("top-1 on held-out pictures:", ", ".join(f"{k} {v:.1%}" for k, v in top1.items()))
+        record(
+            run,
+            last,
+            top1=top1,
+            report=asdict(report),
+            classes=len(squares.classes),
+            pictures=len(squares.files),
+            held_out=len(squares.held_out),
+            skipped=squares.skipped,
+        )
+    process.leave()
+    return not run.stopped
+
+
+def refine(args: argparse.Namespace, stop: threading.Event) -> bool:
+    """Teach an encoder to keep colours, and normalise its filters anew."""
+    settings = read_settings(RefineSettings, args)
+    process = Process.join(settings.device)
+    encoder = Encoder()
+    load_weights(encoder, settings.encoder or bundled("encoder"))
+    learner = RefineLearner(
+        encoder,
+        process,
+        rate=settings.rate,
+        color_weight=settings.color_weight,
+        seed=settings.seed,
+        dtype=training_dtype(settings.precision, process.device),
+    )
+    pictures = Pictures(settings.pictures, shortest=64, longest=256)
+    load_if_they_fit([pictures], settings.memory_gib, process.device)
+    # Contents alone matter here: each is its own style, which costs nothing.
+    pairs = Pairs(
+        pictures,
+        pictures,
+        identity_share=1.0,
+        reconstruction=0.0,
+        seed=settings.seed,
+        workers=settings.workers,
+    )
+    places = [Place(position, FIT_SIDE, 0.0) for position in range(FIT_CROPS)]
+    learner.fit_head(torch.stack([pairs[place].content for place in places]).to(process.device))
+    run = Run(settings, process, learner, pairs)
+    last = follow(run, stop)
+    if process.leads:
+        report = normalize_filters(learner.encoder.requires_grad_(False), pictures.files)
+        finish(learner.encoder, report, settings.out)
+        record(run, last, report=asdict(report), pictures=pictures.summary())
+    process.leave()
+    return not run.stopped
+
+
+def finish(encoder: Encoder, report: Report, folder: Path) -> None:
+    """Write an encoder and print its report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(encoder, folder / "encoder.safetensors")
+    print(report)
+
+
+COMMANDS = {
+    "from-torchvision": (from_torchvision, TorchvisionSettings),
+    "pretrain": (pretrain, PretrainSettings),
+    "refine": (refine, RefineSettings),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make an encoder; return the exit code: 0 done, 1 failed, 2 called wrongly, 143 stopped."""
+    parser = command_parser("training.encoder", __doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (work, settings) in COMMANDS.items():
+        command = commands.add_parser(name, help=work.__doc__, description=work.__doc__)
+        command.set_defaults(work=work)
+        add_arguments(command, settings)
+    args = parser.parse_args(arguments)
+    return guarded(parser.prog, lambda stop: bool(args.work(args, stop)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
