@@ -1,6 +1,9 @@
 """Make docs/gallery.jpg, the README's sheet: pictures of scikit-image in styles painted here.
 
     python -m benchmarks.gallery -o docs/gallery.jpg
+    python -m benchmarks.gallery -o docs/quality.jpg --before FOLDER
+
+With --before, what the weights in that folder make stands left of what the others make.
 
 The contents come with scikit-image: astronaut (NASA, public domain), chelsea (Stefan van der Walt,
 CC0), coffee (Rachel Michetti, CC0), rocket (SpaceX, CC0).
@@ -10,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from model import Stylizer
-from training.sheet import make_sheet
+from training.sheet import make_sheet, tile
 
 SIDE = 512
 CONTENTS = ("chelsea", "astronaut", "coffee", "rocket")
@@ -115,6 +119,26 @@ def ink() -> Image.Image:
     return image
 
 
+def compare(
+    before: Stylizer,
+    after: Stylizer,
+    contents: Sequence[Image.Image],
+    styles: Sequence[Image.Image],
+    cell: int,
+) -> Image.Image:
+    """Return a grid: contents down the left, and under each style what two stylizers make of it."""
+    header: list[Image.Image | None] = [None]
+    squares = [ImageOps.fit(content, (cell, cell)) for content in contents]
+    rows: list[list[Image.Image | None]] = [[square] for square in squares]
+    for style in styles:
+        header += [style, None]
+        for stylizer in (before, after):
+            statistics = stylizer.encode_style(style)
+            for row, square in zip(rows, squares, strict=True):
+                row.append(stylizer.stylize(square, statistics))
+    return tile([header, *rows], cell)
+
+
 def main() -> None:
     """Paint the styles, stylize, and write the sheet."""
     from skimage import data
@@ -123,12 +147,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+    parser.add_argument("--encoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--decoder", type=Path, help="weights in place of the bundled ones")
+    parser.add_argument("--before", type=Path, help="folder of an encoder and a decoder")
     args = parser.parse_args()
     contents = [Image.fromarray(getattr(data, name)()) for name in CONTENTS]
     styles = [night(), glass(), dawn(), ink()]
-    stylizer = Stylizer.load(decoder=args.decoder)
-    sheet = make_sheet(stylizer, contents, styles, cell=320)
+    stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)
+    if args.before:
+        before = Stylizer.load(
+            encoder=args.before / "encoder.safetensors", decoder=args.before / "decoder.safetensors"
+        )
+        sheet = compare(before, stylizer, contents, styles, cell=224)
+    else:
+        sheet = make_sheet(stylizer, contents, styles, cell=320)
     sheet.save(args.output, quality=88)
 
 
