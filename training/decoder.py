@@ -8,12 +8,13 @@ float16), checkpoint.pt, sheet.png, record.json, and logs for TensorBoard.
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import math
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -22,11 +23,12 @@ from PIL import Image
 from model import Stylizer
 from model.decoder import Decoder
 from model.encoder import Encoder
+from model.errors import AdainError
 from model.weights import bundled, load_weights
 from training.command import command_parser, follow, guarded, record
 from training.learner import DecoderLearner, initialize
 from training.pairs import Pairs
-from training.pictures import Pictures, find_pictures, load_if_they_fit
+from training.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
 from training.processes import Process, training_dtype
 from training.run import Run
 from training.schedule import parse_stages
@@ -145,22 +147,25 @@ def read_samples(settings: Settings, pairs: Pairs) -> tuple[list[Image.Image], l
     own = settings.sheet_content, settings.sheet_style
     trained_on = pairs.contents.files, pairs.styles.files
     contents, styles = (
-        [file.read() for file in (find_pictures([source]) if source else files)[:SHEET_PICTURES]]
+        list(islice(readable(find_pictures([source]) if source else files), SHEET_PICTURES))
         for source, files in zip(own, trained_on, strict=True)
     )
     return contents, styles
+
+
+def readable(files: Sequence[PictureFile]) -> Iterator[Image.Image]:
+    """Yield those of the pictures that can be read."""
+    for file in files:
+        with contextlib.suppress(AdainError):
+            yield file.read()
 
 
 def paint_sheet(
     learner: DecoderLearner, contents: list[Image.Image], styles: list[Image.Image]
 ) -> Image.Image:
     """Return a sheet by the averaged weights as they are now."""
-    # A copy, since a Stylizer freezes what it is given.
-    average = copy.deepcopy(learner.average)
-    device = average.conv1_1.weight.device
-    return make_sheet(
-        Stylizer(learner.encoder, average, device=device), contents, styles, cell=SHEET_CELL
-    )
+    stylizer = Stylizer(learner.encoder, learner.average, device=learner.device)
+    return make_sheet(stylizer, contents, styles, cell=SHEET_CELL)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,6 @@ def refine(args: argparse.Namespace, stop: threading.Event) -> bool:
         process,
         rate=settings.rate,
         color_weight=settings.color_weight,
-        seed=settings.seed,
         dtype=training_dtype(settings.precision, process.device),
     )
     pictures = Pictures(settings.pictures, shortest=64, longest=256)

@@ -37,6 +37,7 @@ class DecoderLearner:
         encoder: frozen.
         decoder: what the optimizer changes.
         average: the decoder with the exponential mean of the weights, which is what is used.
+        device: where all of them are.
     """
 
     terms: tuple[str, ...] = ("content", "style", "range", "identity")
@@ -61,6 +62,7 @@ class DecoderLearner:
             style_weight, identity_weight: what these losses count, where the content loss counts 1.
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
+        self.device = process.device
         for network in (encoder, decoder):
             network.to(process.device).to(memory_format=torch.channels_last)
         self.encoder = encoder.requires_grad_(False)

@@ -73,22 +73,18 @@ class RefineLearner:
         *,
         rate: float,
         color_weight: float,
-        seed: int,
         dtype: torch.dtype,
     ) -> None:
-        """Set up the optimizer.
+        """Set up the optimizer; the head is of use once it is fitted.
 
         Args:
             encoder: float32, with normalised filters.
             process: says on which device, and with whom gradients are averaged.
             rate: peak of the learning rate.
             color_weight: what the colour loss counts, where each tap's distance counts 1.
-            seed: of the head's random weights.
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            networks = Networks(encoder)
+        networks = Networks(encoder)
         networks.to(process.device).to(memory_format=torch.channels_last)
         self.encoder = networks.encoder
         self._networks = networks

@@ -223,6 +223,18 @@ def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monk
     assert "done: step 6" in capsys.readouterr().out
 
 
+def test_damaged_pictures_are_no_obstacle(settings, tmp_path, caplog):
+    folder = tmp_path / "contents"
+    shutil.copytree(settings.content[0], folder)
+    (folder / "0.png").write_bytes(b"damaged")
+    settings = replace(settings, content=[folder])
+    assert main([*flags(settings), "--memory-gib", "0", "--workers", "0"]) == 0
+    record = json.loads((settings.out / "record.json").read_text())
+    assert record["content"]["skipped"] == 1
+    assert "0.png: these bytes are no" in caplog.text
+    assert read_image(settings.out / "sheet.png").height > 2 * 192
+
+
 def test_a_command_that_is_done_does_nothing_when_repeated(settings):
     assert main(flags(settings)) == 0
     weights = (settings.out / "decoder.safetensors").read_bytes()
