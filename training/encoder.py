@@ -182,9 +182,10 @@ def refine(args: argparse.Namespace, stop: threading.Event) -> bool:
         seed=settings.seed,
         workers=settings.workers,
     )
-    places = [Place(position, FIT_SIDE, 0.0) for position in range(FIT_CROPS)]
-    learner.fit_head(torch.stack([pairs[place].content for place in places]).to(process.device))
     run = Run(settings, process, learner, pairs)
+    if run.step == 0:
+        places = [Place(position, FIT_SIDE, 0.0) for position in range(FIT_CROPS)]
+        learner.fit_head(torch.stack([pairs[place].content for place in places]).to(process.device))
     last = follow(run, stop)
     if process.leads:
         report = normalize_filters(learner.encoder.requires_grad_(False), pictures.files)

@@ -16,7 +16,7 @@ from model.weights import save_weights
 from training.colors import MIDDLE_GREY
 from training.losses import content_loss, identity_loss, range_loss, style_loss
 from training.pairs import Pair
-from training.processes import Process
+from training.processes import Process, autocast
 from training.schedule import learning_rate
 
 RANGE_WEIGHT = 10.0
@@ -74,9 +74,7 @@ class DecoderLearner:
         self._weights = torch.tensor(
             [1.0, style_weight, RANGE_WEIGHT, identity_weight], device=process.device
         )
-        self._autocast = torch.autocast(
-            process.device.type, dtype, enabled=dtype is not torch.float32
-        )
+        self._autocast = autocast(process.device, dtype)
         self._updates = 0
 
     def learn(self, batch: Pair, fraction: float) -> Tensor:

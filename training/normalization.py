@@ -66,14 +66,13 @@ def normalize_filters(encoder: Encoder, files: Sequence[PictureFile]) -> Report:
     before = measure(encoder, checking)
     activity = measure(encoder, scaling)
     dead = 0
-    scale_in: Tensor | None = None
+    scale_in = torch.ones_like(encoder.conv1_1.weight[0, :, 0, 0])
     for name, layer in layers(encoder):
         alive = activity[name].share > DEAD
         dead += int((~alive).sum())
         # What is divided by infinity is silent.
         scale_out = torch.where(alive, activity[name].mean, torch.inf)
-        if scale_in is not None:
-            layer.weight.mul_(torch.where(scale_in.isfinite(), scale_in, 0.0)[:, None, None])
+        layer.weight.mul_(torch.where(scale_in.isfinite(), scale_in, 0.0)[:, None, None])
         layer.weight.div_(scale_out[:, None, None, None])
         assert layer.bias is not None
         layer.bias.div_(scale_out)

@@ -11,10 +11,11 @@ import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from model.image import flatten, picture_suffixes, read_image, resize_shortest
 from training.errors import TrainingError
 
 LOG = logging.getLogger(__name__)
+Content = TypeVar("Content")
 # How many pictures are read to tell how much memory all of them would take.
 SAMPLE = 64
 # A set of which this many pictures in a row cannot be read is taken to be gone.
@@ -140,6 +142,19 @@ def decode(file: PictureFile, shortest: int, longest: int) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
+def read_all(
+    files: Sequence[PictureFile], read: Callable[[PictureFile], Content | None]
+) -> Iterator[tuple[PictureFile, Content]]:
+    """Yield files with what is read of them, in order; those of which that is None are left out."""
+    # Pillow's decoders let go of the interpreter's lock, so threads do.
+    with ThreadPoolExecutor() as threads:
+        contents = threads.map(read, files)
+        bar = tqdm(files, desc="reading pictures", leave=False, disable=None)
+        for file, content in zip(bar, contents, strict=True):
+            if content is not None:
+                yield file, content
+
+
 class Pictures:
     """The pictures of some sources, ready to be drawn from.
 
@@ -193,14 +208,9 @@ class Pictures:
             TrainingError: none can be used.
         """
         files, pictures = [], []
-        # Pillow's decoders let go of the interpreter's lock, so threads do.
-        with ThreadPoolExecutor() as threads:
-            decoded = threads.map(self._decode, self.files)
-            bar = tqdm(self.files, desc="reading pictures", leave=False, disable=None)
-            for file, picture in zip(bar, decoded, strict=True):
-                if picture is not None:
-                    files.append(file)
-                    pictures.append(picture.contiguous().to(device))
+        for file, picture in read_all(self.files, self._decode):
+            files.append(file)
+            pictures.append(picture.contiguous().to(device))
         if not pictures:
             raise TrainingError(
                 f"none of {len(self.files)} pictures can be used, such as {self.files[0]}; they "

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from training.classifier import Classifier
 from training.colors import color_loss
-from training.processes import Process
+from training.processes import Process, autocast
 from training.settings import SOURCES, STAGES, TrainingSettings, setting
 from training.squares import Batch, Squares
 
@@ -86,9 +86,7 @@ class ClassifierLearner:
             weight_decay=WEIGHT_DECAY,
             fused=True,
         )
-        self._autocast = torch.autocast(
-            process.device.type, dtype, enabled=dtype is not torch.float32
-        )
+        self._autocast = autocast(process.device, dtype)
 
     def learn(self, batch: Batch, fraction: float) -> Tensor:
         """Take one step of SGD; see `training.run.Learner`."""

@@ -75,3 +75,8 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     dtype = choose_precision(name, device)
     return torch.bfloat16 if dtype is torch.float16 else dtype
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return a context in which convolutions are computed in `dtype`, as `training_dtype` says."""
+    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)

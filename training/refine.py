@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from model.encoder import Encoder
 from training.colors import ColorHead, color_loss, fit
 from training.pairs import Pair
-from training.processes import Process
+from training.processes import Process, autocast
 from training.schedule import learning_rate
 from training.settings import SOURCES, STAGES, PictureSettings, setting
 
@@ -93,9 +93,7 @@ class RefineLearner:
         groups = [{"params": part.parameters()} for part in (encoder, networks.head)]
         self._optimizer = torch.optim.Adam(groups, betas=BETAS, fused=True)
         self._rate, self._color_weight = rate, color_weight
-        self._autocast = torch.autocast(
-            process.device.type, dtype, enabled=dtype is not torch.float32
-        )
+        self._autocast = autocast(process.device, dtype)
 
     @torch.no_grad()
     def fit_head(self, images: Tensor) -> None:

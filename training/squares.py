@@ -10,7 +10,6 @@ import functools
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +18,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from model.errors import AdainError
 from training.errors import TrainingError
-from training.pictures import PictureFile, digest, find_pictures
+from training.pictures import PictureFile, digest, find_pictures, read_all
 from training.stream import Stream
 
 LOG = logging.getLogger(__name__)
@@ -80,13 +78,9 @@ class Squares:
         files = find_pictures(sources)
         self.files: list[PictureFile] = []
         squares = []
-        with ThreadPoolExecutor() as threads:
-            read = threads.map(lambda file: read_square(file, side), files)
-            bar = tqdm(files, desc="reading pictures", leave=False, disable=None)
-            for file, square in zip(bar, read, strict=True):
-                if square is not None:
-                    self.files.append(file)
-                    squares.append(square)
+        for file, square in read_all(files, lambda file: read_square(file, side)):
+            self.files.append(file)
+            squares.append(square)
         self.skipped = len(files) - len(self.files)
         self.classes = sorted({file.label for file in self.files})
         if len(self.classes) < 2:
