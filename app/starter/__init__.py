@@ -1,0 +1,52 @@
+"""The styles that a new library begins with, painted by `python -m app.starter` (CC0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from app.library import Starter
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """What a starter style is made of.
+
+    Attributes:
+        name: in the library.
+        scene: of `app.starter.scenes`; what it depicts.
+        technique: of `app.starter.techniques`; how it is painted.
+        seed: of all that is random in it.
+    """
+
+    name: str
+    scene: str
+    technique: str
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """The name of its file in this package."""
+        return f"{self.scene}-{self.technique}.webp"
+
+
+PAINTINGS = (
+    Painting("Night sky in oil", "night", "brush", 0),
+    Painting("Great swell, woodcut", "waves", "woodcut", 5),
+    Painting("Evening, stained glass", "sunset", "glass", 1),
+    Painting("Water lilies, palette knife", "garden", "knife", 6),
+    Painting("Still life, mosaic", "fruit", "mosaic", 3),
+    Painting("Poppies, pointillism", "meadow", "points", 2),
+    Painting("Harbour town, pen and ink", "town", "hatching", 4),
+    Painting("Sunset, watercolour", "sunset", "wash", 1),
+    Painting("Old town in oil", "town", "brush", 4),
+    Painting("Meadow, comic print", "meadow", "halftone", 2),
+    Painting("Sea in oil", "waves", "brush", 5),
+    Painting("Gold and enamel", "sunset", "enamel", 1),
+)
+
+
+def starters() -> list[Starter]:
+    """Return the starter styles, in the order of the library."""
+    folder = files("app.starter")
+    return [Starter(each.name, (folder / each.file).read_bytes()) for each in PAINTINGS]

@@ -1,0 +1,34 @@
+"""Paint the starter styles anew: python -m app.starter [FOLDER]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from app.starter import PAINTINGS, Painting, scenes, techniques
+from model.image import encode_image
+
+QUALITY = 82
+
+
+def paint(painting: Painting) -> Image.Image:
+    """Return a starter style, 768 x 768; the same at every call."""
+    random = np.random.default_rng(painting.seed)
+    scene = getattr(scenes, painting.scene)(random)
+    picture: Image.Image = getattr(techniques, painting.technique)(scene, random)
+    return picture
+
+
+def main() -> None:
+    """Write every painting into a folder, by default this package's own."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    for painting in PAINTINGS:
+        (folder / painting.file).write_bytes(encode_image(paint(painting), "webp", QUALITY))
+        print(folder / painting.file)
+
+
+if __name__ == "__main__":
+    main()
