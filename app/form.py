@@ -1,4 +1,4 @@
-"""The form of POST /v1/stylize."""
+"""The forms that the service takes, and the pictures in them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from fastapi import UploadFile
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.errors import ParameterError
-from model.image import DEFAULT_QUALITY
+from app.settings import Settings
+from model.errors import ParameterError, naming
+from model.image import DEFAULT_QUALITY, read_image
 from model.parameters import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
 
-REPEATABLE = ("style", "weight", "mask")
+REPEATABLE = ("style", "style_id", "weight", "mask")
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -29,16 +31,20 @@ class StylizeForm(BaseModel):
     style: list[UploadFile] = Field(
         default_factory=list, description="One or more style pictures, of the same formats."
     )
+    style_id: list[str] = Field(
+        default_factory=list, description="Styles of the library, by their id; GET /v1/styles."
+    )
     weight: list[Weight] = Field(
         default_factory=list,
-        description="One per style, in the order sent; normalised to sum 1. None: all alike.",
+        description="One per style, files first, in the order sent; normalised to sum 1. None: all "
+        "alike.",
     )
     alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
     preserve_color: bool = Field(False, description="Keep the content's colours.")
     mask: list[UploadFile] = Field(
         default_factory=list,
-        description="One per style, in the order sent: a grey picture of the content's aspect "
-        "ratio, white where the style goes. Where none is white the content stays.",
+        description="One per style, files first, in the order sent: a grey picture of the "
+        "content's aspect ratio, white where the style goes; where none is, the content stays.",
     )
     size: int | None = Field(
         None,
@@ -56,6 +62,29 @@ class StylizeForm(BaseModel):
         None, description="Format of the result. None: from the Accept header, else png."
     )
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
+
+
+class SaveForm(BaseModel):
+    """A style for the library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="1 to 80 characters of any script; no two styles share one.")
+    file: UploadFile = Field(description="The style picture, of the formats of a content.")
+
+
+class RenameForm(BaseModel):
+    """Another name for a style of the library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="1 to 80 characters of any script; no two styles share one.")
+
+
+def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
+    """Decode a file of a form; an error says which field it came in."""
+    with naming(field):
+        return read_image(data, max_pixels=settings.max_pixels)
 
 
 def refuse_repeated(names: Iterable[str]) -> None:

@@ -11,14 +11,17 @@ from app.problems import BodyTooLargeError, problem, too_large
 from app.settings import Settings
 
 STYLIZE_PATH = "/v1/stylize"
+STYLES_PATH = "/v1/styles"
+# What decodes pictures, and so takes time and memory.
+ADMITTED = {("POST", STYLIZE_PATH), ("POST", STYLES_PATH)}
 
 
 class Gate:
     """Middleware that turns requests away before their body is read, and ends those that last.
 
     - A body over the limit is refused: by its declared length at once, else while it streams in.
-    - At most `max_requests` stylizations are admitted at a time; the next one gets 503 at once.
-    - A stylization that is not answered by the deadline gets 504. Then, and when its client has
+    - At most `max_requests` with pictures are admitted at a time; the next one gets 503 at once.
+    - Such a one that is not answered by the deadline gets 504. Then, and when its client has
       gone away, what has not reached the model yet never does.
     """
 
@@ -44,7 +47,7 @@ class Gate:
                 headers={"Connection": "close"},
             )
             await response(scope, receive, send)
-        elif scope["path"] == STYLIZE_PATH and scope["method"] == "POST":
+        elif (scope["method"], scope["path"]) in ADMITTED:
             await self._admit(scope, count_bytes(receive, limit), send)
         else:
             await self.app(scope, count_bytes(receive, limit), send)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
-from app import problems
+from app import problems, progress, styles, stylize
+from app.database import Database
 from app.engine import Engine
 from app.gate import Gate
+from app.library import StyleLibrary
 from app.logs import RequestLog
 from app.problems import Problem, ServiceError
+from app.progress import Progress
 from app.settings import Settings
-from app.stylize import router
+from app.starter import starters
 from model.stylizer import Stylizer
 
+logger = logging.getLogger("adain")
 DESCRIPTION = """
 Arbitrary style transfer: any content picture and any style picture in, the stylized picture out.
 
@@ -39,15 +45,19 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     """
     settings = settings or Settings()
     stylizer = stylizer or load_stylizer(settings)
+    library = load_library(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(stylizer, settings.cached_styles)
         app.state.engine = engine
         warm_up = asyncio.create_task(engine.warm_up())
+        opening = asyncio.create_task(run_in_threadpool(open_library, library))
         yield
         engine.close()
         warm_up.cancel()
+        await opening
+        library.database.close()
 
     app = FastAPI(
         title="adain",
@@ -57,7 +67,10 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
         redoc_url=None,
     )
     app.state.settings = settings
-    app.include_router(router)
+    app.state.library = library
+    app.state.progress = Progress()
+    for router in (stylize.router, styles.router, progress.router):
+        app.include_router(router)
     app.add_api_route("/livez", livez, summary="Whether the process answers")
     app.add_api_route(
         "/readyz",
@@ -80,6 +93,28 @@ def load_stylizer(settings: Settings) -> Stylizer:
         device=settings.device,
         precision=settings.precision,
     )
+
+
+def load_library(settings: Settings) -> StyleLibrary:
+    """Name the style library that the settings name; it is opened on first use.
+
+    Raises:
+        ServiceError: the URL of the database is none of a database that we use.
+    """
+    secret = settings.database_url
+    database = Database(secret.get_secret_value() if secret else None, settings.data_dir)
+    return StyleLibrary(database, settings.max_saved_styles, starters)
+
+
+def open_library(library: StyleLibrary) -> None:
+    """Open the library at start: the first visitor need not wait, and a failure is in the log.
+
+    Without its library the service still stylizes; each use of the library tries again.
+    """
+    try:
+        library.prepare()
+    except ServiceError as error:
+        logger.error("%s", error)
 
 
 async def livez() -> JSONResponse:

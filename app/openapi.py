@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of POST /v1/stylize."""
+"""What the OpenAPI document says of POST /v1/stylize, and of errors."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ curl -F content=@photo.jpg -F style=@painting.jpg -F alpha=0.5 -F size=1024 -F f
 curl -F content=@photo.jpg -F style=@a.jpg -F style=@b.jpg -F weight=3 -F weight=1 \\
      -F preserve_color=true HOST/v1/stylize -o out.png
 
+# A style of the library: GET /v1/styles has the ids
+curl -F content=@photo.jpg -F style_id=4f1f7a0c2b9d8e63 HOST/v1/stylize -o out.png
+
 # A style for the sky alone
 curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize -o out.png
 ```
@@ -28,26 +31,32 @@ curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize 
 `Server-Timing` tells the milliseconds of decode, queue, model and encode.
 """
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+def problem_responses(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI is to say of errors, by status."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": description, "content": content}
+        for status, description in descriptions.items()
+    }
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
         "content": {f"image/{name}": PICTURE for name in WRITE_FORMATS},
     },
-    **{
-        status: {
-            "description": description,
-            "content": {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            },
+    **problem_responses(
+        {
+            400: "The multipart body is malformed.",
+            404: "The library has no style of a style_id.",
+            406: "Accept allows none of png, jpeg and webp.",
+            413: "The body, or the pixels of a picture, are over the limit.",
+            415: "A file is no picture of a supported format, or the body is no form.",
+            422: "A field is missing, unknown or out of range, or a picture is damaged.",
+            503: "The service or the library is busy: try again after Retry-After seconds.",
+            504: "The deadline passed.",
         }
-        for status, description in (
-            (400, "The multipart body is malformed."),
-            (406, "Accept allows none of png, jpeg and webp."),
-            (413, "The body, or the pixels of a picture, are over the limit."),
-            (415, "A file is no picture of a supported format, or the body is no form."),
-            (422, "A field is missing, unknown or out of range, or a picture is damaged."),
-            (503, "The service is full: try again after Retry-After seconds."),
-            (504, "The deadline passed."),
-        )
-    },
+    ),
 }

@@ -22,8 +22,11 @@ logger = logging.getLogger("adain")
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed-body": (400, "The request body is malformed"),
     "not-found": (404, "There is nothing at this path"),
+    "unknown-style": (404, "The library has no such style"),
+    "unknown-request": (404, "No such request is in work"),
     "method-not-allowed": (405, "This path does not take this method"),
     "not-acceptable": (406, "The result cannot be sent as any accepted type"),
+    "name-taken": (409, "The library has a style of this name"),
     "body-too-large": (413, "The request body is too large"),
     "image-too-large": (413, "A picture has too many pixels"),
     "unsupported-image": (415, "A file is no picture of a supported format"),
@@ -32,13 +35,22 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "corrupt-image": (422, "A picture is damaged"),
     "internal-error": (500, "The service failed"),
     "bad-device": (503, "The service lacks the memory for this"),
+    "library-busy": (503, "The style library is busy"),
+    "library-unavailable": (503, "The style library cannot be used"),
     "queue-full": (503, "The service is busy"),
     "not-ready": (503, "The service is not ready"),
     "deadline-passed": (504, "The deadline passed"),
+    "library-full": (507, "The style library is full"),
 }
 BY_STATUS = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-RETRY_AFTER_SECONDS = {"queue-full": "1", "not-ready": "1", "bad-device": "5"}
+RETRY_AFTER_SECONDS = {
+    "queue-full": "1",
+    "not-ready": "1",
+    "library-busy": "1",
+    "bad-device": "5",
+    "library-unavailable": "10",
+}
 
 
 class ServiceError(AdainError):
@@ -79,6 +91,9 @@ class Problem(BaseModel):
     )
     limit: float | None = Field(None, examples=[1], description="the bound that was passed")
     value: float | None = Field(None, examples=[2], description="the value that passed it")
+    field: str | None = Field(
+        None, examples=["style 2"], description="the form's field that caused it"
+    )
 
 
 def problem(
@@ -90,6 +105,7 @@ def problem(
     title: str | None = None,
     limit: float | None = None,
     value: float | None = None,
+    field: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """Return the response for an error.
@@ -100,6 +116,7 @@ def problem(
         detail: a plain sentence for the person who sent the request.
         status, title: in place of the table's.
         limit, value: the bound that was passed, and what passed it.
+        field: of the form, where one caused it; of several that are alike with its number.
         headers: further response headers.
     """
     known_status, known_title = PROBLEMS.get(code, PROBLEMS["internal-error"])
@@ -111,6 +128,7 @@ def problem(
         instance=f"urn:adain:request:{request_id(scope)}",
         limit=limit,
         value=value,
+        field=field,
     )
     headers = dict(headers or {})
     if code in RETRY_AFTER_SECONDS:
@@ -134,7 +152,14 @@ def register(app: FastAPI) -> None:
 async def on_adain_error(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that the user can mend."""
     assert isinstance(error, AdainError)
-    return problem(request.scope, error.code, str(error), limit=error.limit, value=error.value)
+    return problem(
+        request.scope,
+        error.code,
+        str(error),
+        limit=error.limit,
+        value=error.value,
+        field=error.subject,
+    )
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -189,6 +214,7 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         "; ".join(describe(each) for each in problems),
         limit=next((bound for bound in bounds if bound is not None), None),
         value=finite_number(first.get("input")),
+        field=field_of(first),
     )
 
 
@@ -206,10 +232,10 @@ async def on_unexpected_error(request: Request, error: Exception) -> JSONRespons
 
 def describe(error: dict[str, Any]) -> str:
     """Return one of pydantic's errors as a sentence: which field, what is allowed, what it is."""
-    field = ".".join(str(part) for part in error["loc"] if part != "body") or "the form"
+    field = field_of(error) or "the form"
     match error["type"]:
         case "missing":
-            return f"{field} is missing: send it as a form field, as in curl -F {field}=@file.jpg"
+            return f"{field} is missing: send it as a form field, as in curl -F {field}=..."
         case "extra_forbidden":
             return f"{field} is no field of this form; see /docs for those that are"
         case "value_error" if "UploadFile" in error["msg"]:
@@ -217,6 +243,12 @@ def describe(error: dict[str, Any]) -> str:
         case _:
             message = error["msg"][:1].lower() + error["msg"][1:]
             return f"{field}: {message}, and is {str(error.get('input'))[:80]!r}"
+
+
+def field_of(error: dict[str, Any]) -> str | None:
+    """Return the field that one of pydantic's errors is about; of several alike with its number."""
+    names = [str(part + 1) if isinstance(part, int) else part for part in error["loc"][1:]]
+    return " ".join(names) or None
 
 
 def finite_number(value: object) -> float | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
@@ -43,6 +44,12 @@ class Settings(BaseSettings):
     max_styles: int = Field(8, ge=1, description="most styles of one request")
     deadline_seconds: float = Field(60, gt=0, description="longest time from request to response")
     cached_styles: int = Field(4096, ge=0, description="style statistics kept, 4 KiB each")
+    data_dir: Path = Field(user_data_path("adain"), description="folder of the style library")
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://... of a library that replicas share, in place of data_dir",
+    )
+    max_saved_styles: int = Field(1000, ge=0, description="most styles in the library")
     grace_seconds: int = Field(30, ge=0, description="time to finish requests after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines to print"

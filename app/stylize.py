@@ -4,50 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.engine import Engine, StyleCache
-from app.form import StylizeForm, refuse_repeated
+from app.engine import Engine
+from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
+from app.library import StyleLibrary
+from app.logs import request_id
 from app.negotiation import choose_format
 from app.openapi import DESCRIPTION, RESPONSES
+from app.progress import Progress, Stage
 from app.settings import Settings
+from app.sources import Style, read_saved_style, read_style
 from model.adain import ChannelStatistics
-from model.errors import ParameterError, naming
-from model.image import encode_image, read_image, resize_longest
+from model.errors import ParameterError
+from model.image import encode_image, resize_longest
 from model.parameters import (
     MIN_SIZE,
     check_count,
     check_range,
     fit_masks,
-    fit_style,
     normalize_weights,
 )
-from model.stylizer import Stylizer
 
 router = APIRouter()
 
 # By device type: what a request may cost, about ten seconds on two CPU cores.
 DEFAULT_MAX_SIZE = {"cuda": 4096, "cpu": 2048}
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """A style of a request: its key in the cache, and its statistics or, if unknown, picture."""
-
-    key: str
-    source: ChannelStatistics | Image.Image
-
-    def encode(self, stylizer: Stylizer, style_size: int) -> ChannelStatistics:
-        """Return the statistics, computed where they are not known."""
-        if isinstance(self.source, ChannelStatistics):
-            return self.source
-        return stylizer.encode_style(self.source, style_size=style_size)
 
 
 @router.post(
@@ -68,16 +56,22 @@ async def stylize(
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
     check_form(form, settings, max_size)
 
+    progress: Progress = request.app.state.progress
+    with progress.follow(request_id(request.scope)) as enter:
+        return await paint(request, form, name, max_size, enter)
+
+
+async def paint(
+    request: Request, form: StylizeForm, name: str, max_size: int, enter: Callable[[Stage], None]
+) -> Response:
+    """Decode the pictures of a checked form, stylize, and encode; `enter` is told each stage."""
+    state = request.app.state
+    engine: Engine = state.engine
     started = time.perf_counter()
     content, masks, styles = await asyncio.gather(
-        read_content(form, settings, max_size),
-        asyncio.gather(*(read_mask(i, file, settings) for i, file in enumerate(form.mask))),
-        asyncio.gather(
-            *(
-                read_style(i, file, form.style_size, engine, settings)
-                for i, file in enumerate(form.style)
-            )
-        ),
+        read_content(form, state.settings, max_size),
+        asyncio.gather(*(read_mask(i, file, state.settings) for i, file in enumerate(form.mask))),
+        read_styles(form, engine, state.library, state.settings),
     )
     if masks:
         # Before the queue: a mask that does not fit must not cost the model's time.
@@ -85,28 +79,33 @@ async def stylize(
     decode_seconds = time.perf_counter() - started
 
     def work() -> tuple[Image.Image, list[ChannelStatistics]]:
-        known = [style.encode(engine.stylizer, form.style_size) for style in styles]
+        enter("painting")
+        statistics = [style.encode(engine.stylizer, form.style_size) for style in styles]
         stylized = engine.stylizer.stylize(
             content,
-            known,
+            statistics,
             weights=form.weight or None,
             alpha=form.alpha,
             masks=masks or None,
             preserve_color=form.preserve_color,
         )
-        return stylized, known
+        return stylized, statistics
 
+    enter("queued")
     timed = await engine.run(work)
-    picture, known = timed.result
-    for style, statistics in zip(styles, known, strict=True):
-        engine.styles.put(style.key, statistics)
+    picture, statistics = timed.result
+    enter("encoding")
     started = time.perf_counter()
     body = await run_in_threadpool(encode_image, picture, name, form.quality)
+    encode_seconds = time.perf_counter() - started
+    for style, computed in zip(styles, statistics, strict=True):
+        if not style.known:
+            await style.keep(computed)
     stages = {
         "decode": decode_seconds,
         "queue": timed.queue_seconds,
         "model": timed.model_seconds,
-        "encode": time.perf_counter() - started,
+        "encode": encode_seconds,
     }
     milliseconds = {name: round(1000 * seconds, 1) for name, seconds in stages.items()}
     request.state.log.update(
@@ -127,12 +126,15 @@ def check_form(form: StylizeForm, settings: Settings, max_size: int) -> None:
     Raises:
         ParameterError: no style or too many, weights or masks that do not match, size too large.
     """
-    if not form.style:
-        raise ParameterError("style is missing: send one, as in curl -F style=@file.jpg", limit=1)
-    check_range("the number of styles", len(form.style), 1, settings.max_styles)
-    normalize_weights(form.weight or None, len(form.style))
+    styles = len(form.style) + len(form.style_id)
+    if styles == 0:
+        raise ParameterError(
+            "style is missing: send one, as in curl -F style=@file.jpg, or a style_id", limit=1
+        )
+    check_range("the number of styles", styles, 1, settings.max_styles)
+    normalize_weights(form.weight or None, styles)
     if form.mask:
-        check_count("masks", len(form.mask), len(form.style))
+        check_count("masks", len(form.mask), styles)
     if form.size is not None:
         check_range("size", form.size, MIN_SIZE, max_size)
 
@@ -154,24 +156,11 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
     return await run_in_threadpool(decode_picture, f"mask {index + 1}", data, settings)
 
 
-async def read_style(
-    index: int, file: UploadFile, style_size: int, engine: Engine, settings: Settings
-) -> Style:
-    """Return a style's statistics where they are known, else its picture."""
-    data = await file.read()
-    key = StyleCache.key(data, style_size)
-    statistics = engine.styles.get(key)
-    if statistics is not None:
-        return Style(key, statistics)
-
-    def decode() -> Image.Image:
-        # Fitted here: what waits for the model is small, and the model's thread has less to do.
-        return fit_style(decode_picture(f"style {index + 1}", data, settings), style_size)
-
-    return Style(key, await run_in_threadpool(decode))
-
-
-def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
-    """Decode a file of the form; an error says which field it came in."""
-    with naming(field):
-        return read_image(data, max_pixels=settings.max_pixels)
+async def read_styles(
+    form: StylizeForm, engine: Engine, library: StyleLibrary, settings: Settings
+) -> list[Style]:
+    """Return the styles of a form: the files, then those of the library, in the order sent."""
+    size = form.style_size
+    files = [read_style(i, file, size, engine, settings) for i, file in enumerate(form.style)]
+    saved = [read_saved_style(i, x, size, engine, library) for i, x in enumerate(form.style_id)]
+    return await asyncio.gather(*files, *saved)

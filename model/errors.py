@@ -10,6 +10,7 @@ class AdainError(Exception):
     Attributes:
         code: stable name of the kind of error; the HTTP layer maps it to a status.
         limit, value: the bound that was passed and the value that passed it, where there are such.
+        subject: what `naming` put before the message, such as a file or a form field.
     """
 
     code = "error"
@@ -20,6 +21,7 @@ class AdainError(Exception):
         super().__init__(message)
         self.limit = limit
         self.value = value
+        self.subject: str | None = None
 
 
 class ParameterError(AdainError):
@@ -65,4 +67,5 @@ def naming(subject: object) -> Iterator[None]:
         yield
     except AdainError as error:
         error.args = (f"{subject}: {error}",)
+        error.subject = str(subject)
         raise

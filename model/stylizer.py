@@ -96,6 +96,11 @@ class Stylizer:
         precision = str(self.dtype).removeprefix("torch.")
         return f"Stylizer(device={str(self.device)!r}, precision={precision!r})"
 
+    @functools.cached_property
+    def encoder_fingerprint(self) -> str:
+        """What statistics depend on beside picture and size: names the encoder in its precision."""
+        return weights_files.fingerprint(self.encoder)
+
     @torch.inference_mode()
     def encode_style(
         self, style: Image.Image, *, style_size: int = DEFAULT_STYLE_SIZE

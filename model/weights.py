@@ -36,6 +36,18 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's weights in the precision that they are in, hexadecimal.
+
+    Equal fingerprints mean equal results, which files of equal checksum need not give.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a weights file into an encoder or decoder, and verify it.
 

@@ -18,6 +18,14 @@ from model import ChannelStatistics, Stylizer
 from tests.pictures import painting
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A style library of the tests' own: the user's is never touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAIN_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def stylizer() -> Stylizer:
     """The bundled weights in float32 on the CPU: the same results on every machine."""

@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from app.main import load_stylizer
+from app.library import StyleLibrary
+from app.main import load_library, load_stylizer
 from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError, naming
@@ -42,7 +43,14 @@ def add_parser(commands: Any) -> None:
         "on past files that fail; they are listed at the end, and the exit code is 1.",
     )
     parser.add_argument("content", metavar="CONTENT", help="a picture, a folder, or a quoted glob")
-    parser.add_argument("styles", metavar="STYLE", nargs="+", type=Path, help="style pictures")
+    parser.add_argument("styles", metavar="STYLE", nargs="*", type=Path, help="style pictures")
+    parser.add_argument(
+        "--saved",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a style of the library, by name or id; they come after the pictures (adain styles)",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -86,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
         stylizer.encode_style(open_picture(path, settings), style_size=args.style_size)
         for path in args.styles
     ]
+    library = load_library(settings)
+    styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
     masks = [open_picture(path, settings) for path in args.mask] if args.mask else None
     if not many:
         stylize_file(*jobs[0], stylizer, styles, masks, args, settings)
@@ -110,9 +120,12 @@ def check(args: argparse.Namespace) -> None:
     check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
     if args.size is not None:
         check_range("--size", args.size, MIN_SIZE, float("inf"))
-    normalize_weights(args.weight, len(args.styles))
+    styles = len(args.styles) + len(args.saved)
+    if styles == 0:
+        raise ParameterError("name a style: a picture, or a saved one as --saved NAME")
+    normalize_weights(args.weight, styles)
     if args.mask:
-        check_count("masks", len(args.mask), len(args.styles))
+        check_count("masks", len(args.mask), styles)
 
 
 def plan_one(args: argparse.Namespace) -> tuple[Path, Path]:
@@ -205,6 +218,19 @@ def stylize_file(
         )
         data = encode_image(result, FORMAT_OF_SUFFIX[output.suffix.lower()])
     write_whole(output, data)
+
+
+def encode_saved(
+    name: str, style_size: int, library: StyleLibrary, stylizer: Stylizer
+) -> ChannelStatistics:
+    """Return the statistics of a style of the library, which keeps what had to be computed."""
+    style, encoder = library.find(name).id, stylizer.encoder_fingerprint
+    known = library.statistics(style, style_size, encoder)
+    if known is not None:
+        return known
+    computed = stylizer.encode_style(library.picture(style), style_size=style_size)
+    library.keep(style, style_size, encoder, computed)
+    return computed
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from app.cli import main
+from app.starter import PAINTINGS
 from model.image import read_image
 from tests.pictures import difference, encoded, painting, photo
 
@@ -18,6 +19,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ADAIN_PRECISION", "float32")
     monkeypatch.setenv("ADAIN_DEVICE", "cpu")
+    monkeypatch.setenv("ADAIN_DATA_DIR", str(tmp_path / "data"))
     Path("content.jpg").write_bytes(encoded(photo(), "PNG"))  # the name need not tell the truth
     Path("style.png").write_bytes(encoded(painting()))
     Path("other.png").write_bytes(encoded(painting(seed=7)))
@@ -155,7 +157,6 @@ def test_style_size_out_of_range(capsys):
 
 
 def test_usage_errors_exit_2(capsys):
-    assert "required: STYLE" in fails(capsys, "content.jpg", code=2)
     with pytest.raises(SystemExit, match="2"):
         main([])
 
@@ -208,3 +209,64 @@ def test_the_installed_command_prints_no_traceback():
     assert done.returncode == 1
     assert done.stderr.startswith("adain: error: nowhere.jpg")
     assert done.stderr.count("\n") == 1
+
+
+def styles(*arguments):
+    """The exit code of adain styles."""
+    return main(["styles", *arguments])
+
+
+def test_styles_are_added_listed_used_and_removed(capsys, stylizer, style, other_style):
+    assert styles("add", "style.png", "other.png") == 0
+    added = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert [name for _, name in added] == ["style", "other"]
+    assert styles("add", "style.png", "--name", "Slanted strokes") == 0
+    capsys.readouterr()
+    assert styles("list") == 0
+    listed = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert len(listed) == len(PAINTINGS) + 3
+    assert [(listed[i][0], listed[i][2]) for i in (-3, -2)] == [tuple(each) for each in added]
+    for _ in range(2):  # the second time from the library's statistics
+        code = stylize("content.jpg", "style.png", "--saved", "Other", "-o", "out.png")
+        assert code == 0
+        expected = stylizer.stylize(photo(), [style, other_style])
+        assert difference(read_image("out.png"), expected) == 0
+    assert styles("remove", added[0][0], "SLANTED strokes") == 0
+    capsys.readouterr()
+    assert styles("list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(PAINTINGS) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add", "missing.png"), "missing.png"),
+        (("add", "text.txt"), "text.txt: these bytes are no"),
+        (("add", "style.png", "--name", ""), "style.png: the length of the name"),
+        (("add", "style.png", "other.png", "--name", "a"), "--name names one picture"),
+        (("add", "style.png", "--name", PAINTINGS[0].name), "choose another name"),
+        (("remove", PAINTINGS[0].name, "nothing"), "no style 'nothing'"),
+    ],
+)
+def test_styles_that_cannot_be_added_or_removed(capsys, arguments, said):
+    Path("text.txt").write_text("text")
+    assert styles(*arguments) == 1
+    assert said in capsys.readouterr().err
+    assert styles("list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(PAINTINGS), "nothing has changed"
+
+
+def test_a_library_that_cannot_be_used(capsys, caplog, monkeypatch):
+    Path("file").write_text("")
+    monkeypatch.setenv("ADAIN_DATA_DIR", "file/folder")
+    assert styles("list") == 1
+    assert "ADAIN_DATA_DIR" in capsys.readouterr().err
+    assert "file/folder" in caplog.text
+
+
+def test_no_style_at_all(capsys):
+    assert "--saved NAME" in fails(capsys, "content.jpg")
+
+
+def test_an_unknown_saved_style(capsys):
+    assert "no style 'nothing'" in fails(capsys, "content.jpg", "--saved", "nothing")

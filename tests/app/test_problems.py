@@ -56,9 +56,9 @@ BAD_REQUESTS = {
     "alpha infinite": (422, "invalid-parameter", "alpha: input should be", fields(alpha="inf")),
     "alpha a word": (422, "invalid-parameter", "alpha: input should be", fields(alpha="much")),
     "alpha twice": (422, "invalid-parameter", "alpha may be", fields(alpha=["0.1", "0.2"])),
-    "weight 0": (422, "invalid-parameter", "weight.0: input should be", fields(weight="0")),
-    "weight NaN": (422, "invalid-parameter", "weight.0: input should be", fields(weight="nan")),
-    "weight infinite": (422, "invalid-parameter", "weight.0: input", fields(weight="inf")),
+    "weight 0": (422, "invalid-parameter", "weight 1: input should be", fields(weight="0")),
+    "weight NaN": (422, "invalid-parameter", "weight 1: input should be", fields(weight="nan")),
+    "weight infinite": (422, "invalid-parameter", "weight 1: input", fields(weight="inf")),
     "weights too many": (422, "invalid-parameter", "as many weights", fields(weight=["1", "1"])),
     "weights too few": (
         422,

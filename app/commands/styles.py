@@ -1,0 +1,67 @@
+"""adain styles: the style library on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from app.commands.stylize import open_picture
+from app.main import load_library
+from app.settings import Settings
+from model.errors import ParameterError, naming
+
+PAGE = 200
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand and its own subcommands to the parser."""
+    parser = commands.add_parser(
+        "styles",
+        help="add, list or remove the styles of the library",
+        description="The library that the service serves: ADAIN_DATA_DIR, or ADAIN_DATABASE_URL.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="save style pictures")
+    add.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path)
+    add.add_argument("--name", help="of the style (default: the file's name without its suffix)")
+    add.set_defaults(run=run_add)
+    listing = actions.add_parser("list", help="print id, day of creation and name of each style")
+    listing.set_defaults(run=run_list)
+    remove = actions.add_parser("remove", help="delete styles")
+    remove.add_argument("styles", metavar="STYLE", nargs="+", help="an id or a name")
+    remove.set_defaults(run=run_remove)
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Save pictures, and print their ids."""
+    if args.name is not None and len(args.pictures) > 1:
+        raise ParameterError("--name names one picture: add the others without it, or one by one")
+    settings = Settings()
+    library = load_library(settings)
+    for path in args.pictures:
+        picture = open_picture(path, settings)
+        with naming(path):
+            style = library.add(path.stem if args.name is None else args.name, picture)
+        print(f"{style.id}  {style.name}")
+    return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print all styles, in the order in which they were saved."""
+    library = load_library(Settings())
+    after = 0
+    while styles := library.page(PAGE, after):
+        for style in styles:
+            print(f"{style.id}  {style.created:%Y-%m-%d}  {style.name}")
+        after = styles[-1].number
+    return 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Delete styles by id or name; none is deleted where one is unknown."""
+    library = load_library(Settings())
+    for style in [library.find(name) for name in args.styles]:
+        library.remove(style.id)
+        print(f"removed {style.name}")
+    return 0

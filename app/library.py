@@ -1,0 +1,323 @@
+"""The style library: saved pictures, and their channel statistics for each encoder and size."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sql
+from PIL import Image, ImageOps
+from sqlalchemy.exc import IntegrityError
+
+from app.database import Database
+from app.problems import ServiceError
+from model.adain import ChannelStatistics
+from model.errors import ParameterError
+from model.image import encode_image, flatten, normalize, read_image, resize_shortest
+from model.parameters import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, check_range
+
+MAX_NAME_LENGTH = 80
+THUMBNAIL_SIDE = 256
+THUMBNAIL_FORMAT = "webp"
+THUMBNAIL_QUALITY = 80
+SCHEMA_VERSION = 1
+# Any number of our own: replicas that begin at once lay the tables one after another.
+SCHEMA_LOCK = 0x0ADA
+
+schema = sql.MetaData()
+# One row: says that the tables are laid, and the starter styles in; those deleted stay deleted.
+library_table = sql.Table("library", schema, sql.Column("version", sql.Integer, primary_key=True))
+styles_table = sql.Table(
+    "styles",
+    schema,
+    # In the order of creation, which pages follow.
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
+    sql.Column("id", sql.String(32), nullable=False, unique=True),
+    sql.Column("name", sql.Text, nullable=False),
+    sql.Column("name_key", sql.Text, nullable=False, unique=True),
+    sql.Column("created", sql.DateTime, nullable=False),  # UTC
+    sql.Column("thumbnail", sql.LargeBinary, nullable=False),
+    sql.Column("picture", sql.LargeBinary, nullable=False),
+    # A number is never given twice: a page that begins after a deleted style goes on rightly.
+    sqlite_autoincrement=True,
+)
+statistics_table = sql.Table(
+    "statistics",
+    schema,
+    sql.Column(
+        "style", sql.ForeignKey(styles_table.c.number, ondelete="CASCADE"), primary_key=True
+    ),
+    sql.Column("style_size", sql.Integer, primary_key=True),
+    sql.Column("encoder", sql.String(64), primary_key=True),
+    sql.Column("statistics", sql.LargeBinary, nullable=False),
+)
+LISTED = [styles_table.c[name] for name in ("number", "id", "name", "created")]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedStyle:
+    """A style of the library.
+
+    Attributes:
+        number: its place in the order of creation.
+        id: opaque; 16 hexadecimal digits.
+        name: 1 to 80 characters, unique.
+        created: in UTC.
+    """
+
+    number: int
+    id: str
+    name: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """A style that a new library begins with: its name, and its picture's file."""
+
+    name: str
+    file: bytes
+
+
+class StyleLibrary:
+    """Saved styles in a database, safe to use from several threads and processes.
+
+    Every method may raise ServiceError: unknown-style, name-taken, library-full, library-busy or
+    library-unavailable. A library that could not be reached is tried again at the next call.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        capacity: int,
+        starters: Callable[[], Iterable[Starter]] = tuple,
+    ) -> None:
+        """Name the library; nothing is opened or written yet.
+
+        Args:
+            database: where it is.
+            capacity: most styles that it takes.
+            starters: called once in the life of the database, for the styles that it begins with.
+        """
+        self.database = database
+        self.capacity = capacity
+        self._starters = starters
+        self._prepared = False
+        self._preparing = threading.Lock()
+
+    def prepare(self) -> None:
+        """Lay the tables with the starter styles in them, unless that was done before."""
+        with self._preparing:
+            if self._prepared:
+                return
+            with self.database.write() as connection:
+                self.database.lock(connection, SCHEMA_LOCK)
+                schema.create_all(connection)
+                version = connection.scalar(sql.select(library_table.c.version))
+                if version is None:
+                    connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
+                    for starter in self._starters():
+                        picture = read_image(starter.file)
+                        connection.execute(new_row(starter.name, starter.file, picture))
+                elif version != SCHEMA_VERSION:
+                    raise ServiceError(
+                        "library-unavailable",
+                        f"the style library at {self.database.place} has version {version}, and "
+                        f"this program reads {SCHEMA_VERSION}; use the program that wrote it",
+                    )
+            self._prepared = True
+
+    def add(self, name: str, picture: Image.Image) -> SavedStyle:
+        """Save a style.
+
+        Args:
+            name: 1 to 80 characters of any script; white space is trimmed.
+            picture: any PIL image; kept with at most 1024 pixels on the shorter side.
+
+        Raises:
+            ParameterError: the name is empty, too long, or has control characters.
+        """
+        self.prepare()
+        name = clean_name(name)
+        fitted = fit(picture)
+        file = encode_image(fitted, "png")
+        row = new_row(name, file, fitted)
+        with unique(name), self.database.write() as connection:
+            count = connection.scalar(sql.select(sql.func.count()).select_from(styles_table)) or 0
+            if count >= self.capacity:
+                raise ServiceError(
+                    "library-full",
+                    f"the library has {count} styles, and at most {self.capacity} are allowed; "
+                    "delete one that nobody needs",
+                    limit=self.capacity,
+                    value=count,
+                )
+            created = connection.execute(row.returning(*LISTED)).one()
+        return saved(created)
+
+    def rename(self, id: str, name: str) -> SavedStyle:
+        """Give a style another name; see `add` for which."""
+        self.prepare()
+        name = clean_name(name)
+        change = (
+            styles_table.update()
+            .where(styles_table.c.id == id)
+            .values(name=name, name_key=name_key(name))
+            .returning(*LISTED)
+        )
+        with unique(name), self.database.write() as connection:
+            row = connection.execute(change).one_or_none()
+        return saved(known(row, id))
+
+    def remove(self, id: str) -> bool:
+        """Delete a style and its statistics; return whether it was there."""
+        self.prepare()
+        with self.database.write() as connection:
+            done = connection.execute(styles_table.delete().where(styles_table.c.id == id))
+        return done.rowcount > 0
+
+    def page(self, limit: int, after: int = 0) -> list[SavedStyle]:
+        """Return up to `limit` styles in the order of creation, from behind the number `after`."""
+        self.prepare()
+        query = sql.select(*LISTED).where(styles_table.c.number > after)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(styles_table.c.number).limit(limit)).all()
+        return [saved(row) for row in rows]
+
+    def get(self, id: str) -> SavedStyle:
+        """Return a style."""
+        return saved(known(self._row(styles_table.c.id == id, *LISTED), id))
+
+    def find(self, name: str) -> SavedStyle:
+        """Return the style of a name or an id."""
+        same = sql.or_(styles_table.c.name_key == name_key(name), styles_table.c.id == name)
+        return saved(known(self._row(same, *LISTED), name))
+
+    def thumbnail(self, id: str) -> bytes:
+        """Return a WebP file of at most 256 pixels a side."""
+        column = styles_table.c.thumbnail
+        return bytes(known(self._row(styles_table.c.id == id, column), id)[0])
+
+    def picture(self, id: str) -> Image.Image:
+        """Return the picture of a style, RGB."""
+        column = styles_table.c.picture
+        return read_image(bytes(known(self._row(styles_table.c.id == id, column), id)[0]))
+
+    def statistics(self, id: str, style_size: int, encoder: str) -> ChannelStatistics | None:
+        """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
+
+        Args:
+            id: of the style.
+            style_size: at which it is seen, in pixels.
+            encoder: the fingerprint of the encoder; those of another one would be stale.
+        """
+        table = statistics_table
+        same = (table.c.style == styles_table.c.number, table.c.style_size == style_size)
+        joined = styles_table.outerjoin(table, sql.and_(*same, table.c.encoder == encoder))
+        column = table.c.statistics
+        row = known(self._row(styles_table.c.id == id, column, source=joined), id)
+        try:
+            return None if row[0] is None else ChannelStatistics.from_bytes(bytes(row[0]))
+        except ParameterError:
+            return None  # damaged: computed anew
+
+    def keep(self, id: str, style_size: int, encoder: str, statistics: ChannelStatistics) -> None:
+        """Keep statistics for later requests; nothing happens where the style is gone."""
+        self.prepare()
+        table = statistics_table
+        key = {"style_size": style_size, "encoder": encoder}
+        number = sql.select(styles_table.c.number).where(styles_table.c.id == id)
+        same = [table.c[name] == value for name, value in key.items()]
+        try:
+            with self.database.write() as connection:
+                style = connection.scalar(number)
+                if style is None:
+                    return
+                connection.execute(table.delete().where(table.c.style == style, *same))
+                row = {"style": style, "statistics": statistics.to_bytes(), **key}
+                connection.execute(table.insert().values(row))
+        except IntegrityError:
+            pass  # another process kept the same, or deleted the style, in this moment
+
+    def _row(
+        self,
+        condition: sql.ColumnElement[bool],
+        *columns: sql.ColumnElement[Any],
+        source: sql.FromClause = styles_table,
+    ) -> sql.Row[Any] | None:
+        self.prepare()
+        with self.database.read() as connection:
+            query = sql.select(*columns).select_from(source).where(condition)
+            return connection.execute(query).first()
+
+
+@contextmanager
+def unique(name: str) -> Iterator[None]:
+    """Raise the breach of the unique names as a ServiceError."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ServiceError(
+            "name-taken", f"the library has a style named {name!r}; choose another name"
+        ) from error
+
+
+def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
+    """Return the insertion of a style: its picture's file, and the same decoded."""
+    thumbnail = ImageOps.contain(flatten(picture), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return styles_table.insert().values(
+        id=secrets.token_hex(8),
+        name=name,
+        name_key=name_key(name),
+        created=datetime.now(UTC).replace(tzinfo=None),
+        thumbnail=encode_image(thumbnail, THUMBNAIL_FORMAT, THUMBNAIL_QUALITY),
+        picture=file,
+    )
+
+
+def saved(row: sql.Row[Any]) -> SavedStyle:
+    """Return the row of a style as a value."""
+    return SavedStyle(row.number, row.id, row.name, row.created.replace(tzinfo=UTC))
+
+
+def known(row: sql.Row[Any] | None, name: str) -> sql.Row[Any]:
+    """Return `row`, or raise ServiceError where there is none."""
+    if row is None:
+        raise ServiceError("unknown-style", f"the library has no style {name[:80]!r}")
+    return row
+
+
+def fit(picture: Image.Image) -> Image.Image:
+    """Return a picture in RGB with as many pixels as the largest style_size asks for, or fewer."""
+    flat = flatten(normalize(picture))
+    shortest = min(*flat.size, MAX_STYLE_SIZE)
+    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)
+
+
+def clean_name(name: str) -> str:
+    """Return a name as it is kept: composed (NFC), white space trimmed and single.
+
+    Raises:
+        ParameterError: it is empty or too long, or holds what cannot be seen or written.
+    """
+    clean = " ".join(unicodedata.normalize("NFC", name).split())
+    check_range("the length of the name", len(clean), 1, MAX_NAME_LENGTH)
+    kinds = {unicodedata.category(character) for character in clean}
+    if kinds & {"Cc", "Cs", "Cn", "Co"}:
+        raise ParameterError(
+            "the name holds a control character or one that is none; write letters, digits, signs"
+        )
+    if not any(kind[0] in "LNPS" for kind in kinds):
+        raise ParameterError("the name holds nothing that can be seen; write a letter")
+    return clean
+
+
+def name_key(name: str) -> str:
+    """Return what names are compared by: without case, accents composed, widths made one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -1,0 +1,153 @@
+"""The style library over HTTP: /v1/styles."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from app.form import RenameForm, SaveForm, decode_picture, refuse_repeated
+from app.gate import STYLES_PATH
+from app.library import THUMBNAIL_FORMAT, SavedStyle, StyleLibrary
+from app.openapi import PICTURE, problem_responses
+from model.errors import naming
+
+router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
+MAX_PAGE = 200
+# A picture never changes under its id; half a year.
+THUMBNAIL_CACHING = "public, max-age=15552000, immutable"
+UNAVAILABLE = {503: "The library is busy or cannot be used; see Retry-After."}
+UNKNOWN = {404: "The library has no style of this id."}
+INVALID = {422: "A field is missing or out of range."}
+TAKEN = {409: "Another style has this name."}
+FILES = {
+    413: "The body, or the pixels of the picture, are over the limit.",
+    415: "The file is no picture of a supported format.",
+    507: "The library has as many styles as it takes, or its disk is full.",
+}
+THUMBNAIL_RESPONSE = {
+    "description": "At most 256 pixels a side.",
+    "content": {f"image/{THUMBNAIL_FORMAT}": PICTURE},
+}
+
+
+class StyleView(BaseModel):
+    """A saved style."""
+
+    id: str = Field(examples=["4f1f7a0c2b9d8e63"], description="for `style_id`")
+    name: str = Field(examples=["Night sky"])
+    created: datetime
+    thumbnail: str = Field(examples=["/v1/styles/4f1f7a0c2b9d8e63/thumbnail"])
+
+    @classmethod
+    def of(cls, style: SavedStyle) -> StyleView:
+        """Return what clients see of a style."""
+        thumbnail = f"{STYLES_PATH}/{style.id}/thumbnail"
+        return cls(id=style.id, name=style.name, created=style.created, thumbnail=thumbnail)
+
+
+class StylePage(BaseModel):
+    """Some of the saved styles, in the order in which they were saved."""
+
+    styles: list[StyleView]
+    next: int | None = Field(description="`after` of the next page; null where this is the last")
+
+
+def library_of(request: Request) -> StyleLibrary:
+    """Return the service's library."""
+    library: StyleLibrary = request.app.state.library
+    return library
+
+
+@router.get("", summary="List the saved styles", responses=problem_responses(INVALID | UNAVAILABLE))
+async def list_styles(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="most styles to return")] = 100,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next` of the page before")] = 0,
+) -> StylePage:
+    """Return a page of styles; one more than asked for is read, to know whether it is the last."""
+    found = await run_in_threadpool(library_of(request).page, limit + 1, after)
+    more = len(found) > limit
+    return StylePage(
+        styles=[StyleView.of(style) for style in found[:limit]],
+        next=found[limit - 1].number if more else None,
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Save a style",
+    responses=problem_responses(INVALID | TAKEN | FILES | UNAVAILABLE),
+)
+async def save_style(
+    request: Request,
+    response: Response,
+    form: Annotated[SaveForm, Form(media_type="multipart/form-data")],
+) -> StyleView:
+    """Save a style picture under a name; what a request needs of it is computed on first use."""
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
+    data = await form.file.read()
+
+    def save() -> SavedStyle:
+        picture = decode_picture("file", data, request.app.state.settings)
+        with naming("name"):
+            return library_of(request).add(form.name, picture)
+
+    style = StyleView.of(await run_in_threadpool(save))
+    response.headers["Location"] = f"{STYLES_PATH}/{style.id}"
+    return style
+
+
+@router.get("/{id}", summary="A saved style", responses=problem_responses(UNKNOWN | UNAVAILABLE))
+async def get_style(request: Request, id: str) -> StyleView:
+    """Return one style."""
+    return StyleView.of(await run_in_threadpool(library_of(request).get, id))
+
+
+@router.get(
+    "/{id}/thumbnail",
+    summary="A small picture of a saved style",
+    responses={200: THUMBNAIL_RESPONSE, **problem_responses(UNKNOWN | UNAVAILABLE)},
+    response_class=Response,
+)
+async def get_thumbnail(request: Request, id: str) -> Response:
+    """Return the thumbnail, or 304 where the client has it."""
+    tag = f'"{id}"'
+    headers = {"ETag": tag, "Cache-Control": THUMBNAIL_CACHING}
+    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or f"W/{tag}" in known:
+        await run_in_threadpool(library_of(request).get, id)
+        return Response(status_code=304, headers=headers)
+    thumbnail = await run_in_threadpool(library_of(request).thumbnail, id)
+    return Response(thumbnail, media_type=f"image/{THUMBNAIL_FORMAT}", headers=headers)
+
+
+@router.patch(
+    "/{id}",
+    summary="Rename a saved style",
+    responses=problem_responses(UNKNOWN | INVALID | TAKEN | UNAVAILABLE),
+)
+async def rename_style(request: Request, id: str, form: Annotated[RenameForm, Form()]) -> StyleView:
+    """Give a style another name; its id stays."""
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
+
+    def rename() -> SavedStyle:
+        with naming("name"):
+            return library_of(request).rename(id, form.name)
+
+    return StyleView.of(await run_in_threadpool(rename))
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    summary="Delete a saved style",
+    responses=problem_responses(UNAVAILABLE),
+)
+async def delete_style(request: Request, id: str) -> None:
+    """Delete a style; one that is not there is as good as deleted."""
+    await run_in_threadpool(library_of(request).remove, id)
