@@ -4,6 +4,7 @@ VENV := .venv
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+AXE_VERSION := 4.14.1
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: serve test test-fast lint format clean
@@ -37,4 +38,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
+	npm install --silent --no-save --no-package-lock --prefix $(VENV)/axe axe-core@$(AXE_VERSION) \
+	    || echo "Without npm the page is not tested for accessibility."
 	touch $@

@@ -10,9 +10,10 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app import problems, progress, styles, stylize
+from app import problems, progress, styles, stylize, web
 from app.database import Database
 from app.engine import Engine
 from app.gate import Gate
@@ -78,6 +79,8 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
         summary="Whether the model is warm",
         responses={503: {"model": Problem, "description": "The model is still warming up."}},
     )
+    app.add_api_route("/v1/limits", limits, summary="What this service takes and gives at most")
+    web.register(app)
     problems.register(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, settings=settings)
@@ -120,6 +123,26 @@ def open_library(library: StyleLibrary) -> None:
 async def livez() -> JSONResponse:
     """Answer as long as the event loop turns."""
     return JSONResponse({"status": "alive"})
+
+
+class Limits(BaseModel):
+    """The limits that clients may want to know; see the settings of the same names."""
+
+    max_size: int = Field(description="longest side of a result in pixels")
+    max_styles: int = Field(description="styles of one request")
+    max_body_bytes: int = Field(description="a request body")
+    max_pixels: int = Field(description="pixels of a picture that is sent")
+
+
+async def limits(request: Request) -> Limits:
+    """Return the limits in force."""
+    settings: Settings = request.app.state.settings
+    return Limits(
+        max_size=stylize.largest(settings, request.app.state.engine.stylizer),
+        max_styles=settings.max_styles,
+        max_body_bytes=settings.max_body_bytes,
+        max_pixels=settings.max_pixels,
+    )
 
 
 async def readyz(request: Request) -> JSONResponse:

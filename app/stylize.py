@@ -31,6 +31,7 @@ from model.parameters import (
     fit_masks,
     normalize_weights,
 )
+from model.stylizer import Stylizer
 
 router = APIRouter()
 
@@ -52,7 +53,7 @@ async def stylize(
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
     name = form.format or choose_format(request.headers.get("accept", ""))
-    max_size = settings.max_size or DEFAULT_MAX_SIZE.get(engine.stylizer.device.type, 2048)
+    max_size = largest(settings, engine.stylizer)
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
     check_form(form, settings, max_size)
 
@@ -118,6 +119,11 @@ async def paint(
     timing = ", ".join(f"{name};dur={value}" for name, value in milliseconds.items())
     headers = {"Server-Timing": timing, "Vary": "Accept"}
     return Response(body, media_type=f"image/{name}", headers=headers)
+
+
+def largest(settings: Settings, stylizer: Stylizer) -> int:
+    """Return the longest side that a result may have, in pixels."""
+    return settings.max_size or DEFAULT_MAX_SIZE.get(stylizer.device.type, 2048)
 
 
 def check_form(form: StylizeForm, settings: Settings, max_size: int) -> None:

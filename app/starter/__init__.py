@@ -30,19 +30,20 @@ class Painting:
         return f"{self.scene}-{self.technique}.webp"
 
 
+# The page shows the newest first, which is the last here.
 PAINTINGS = (
-    Painting("Night sky in oil", "night", "brush", 0),
-    Painting("Great swell, woodcut", "waves", "woodcut", 5),
-    Painting("Evening, stained glass", "sunset", "glass", 1),
-    Painting("Water lilies, palette knife", "garden", "knife", 6),
-    Painting("Still life, mosaic", "fruit", "mosaic", 3),
-    Painting("Poppies, pointillism", "meadow", "points", 2),
-    Painting("Harbour town, pen and ink", "town", "hatching", 4),
-    Painting("Sunset, watercolour", "sunset", "wash", 1),
-    Painting("Old town in oil", "town", "brush", 4),
-    Painting("Meadow, comic print", "meadow", "halftone", 2),
-    Painting("Sea in oil", "waves", "brush", 5),
     Painting("Gold and enamel", "sunset", "enamel", 1),
+    Painting("Sea in oil", "waves", "brush", 5),
+    Painting("Meadow, comic print", "meadow", "halftone", 2),
+    Painting("Old town in oil", "town", "brush", 4),
+    Painting("Sunset, watercolour", "sunset", "wash", 1),
+    Painting("Harbour town, pen and ink", "town", "hatching", 4),
+    Painting("Poppies, pointillism", "meadow", "points", 2),
+    Painting("Still life, mosaic", "fruit", "mosaic", 3),
+    Painting("Water lilies, palette knife", "garden", "knife", 6),
+    Painting("Evening, stained glass", "sunset", "glass", 1),
+    Painting("Great swell, woodcut", "waves", "woodcut", 5),
+    Painting("Night sky in oil", "night", "brush", 0),
 )
 
 

@@ -1,4 +1,4 @@
-"""Paint the starter styles anew: python -m app.starter [FOLDER]."""
+"""Paint the starter styles and the page's sample anew: python -m app.starter [FOLDER]."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ def paint(painting: Painting) -> Image.Image:
     return picture
 
 
+def sample() -> Image.Image:
+    """Return the content that the page offers to try: a bare scene."""
+    return techniques.to_image(scenes.town(np.random.default_rng(4)))
+
+
 def main() -> None:
-    """Write every painting into a folder, by default this package's own."""
+    """Write every painting into a folder, by default this package's own, and the sample there."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    target = folder if len(sys.argv) > 1 else folder.parent / "page"
+    (target / "sample.webp").write_bytes(encode_image(sample(), "webp", QUALITY))
     for painting in PAINTINGS:
         (folder / painting.file).write_bytes(encode_image(paint(painting), "webp", QUALITY))
         print(folder / painting.file)

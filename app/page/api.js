@@ -1,0 +1,137 @@
+// The service's HTTP API. Every failure is a Problem: what was wrong, and which field caused it.
+
+const STYLES = "/v1/styles";
+const POLL_MILLISECONDS = 250;
+const BUSY = ["queue-full", "not-ready"];
+
+export class Problem extends Error {
+  constructor(detail, { code = "unreachable", field = "", retryAfter = 1 } = {}) {
+    super(detail);
+    Object.assign(this, { code, field, retryAfter });
+  }
+
+  /** The problem that a response's body and Retry-After describe. */
+  static parse(text, retryAfter, status) {
+    try {
+      const { type, detail, field } = JSON.parse(text);
+      const code = type.split(":").pop();
+      return new Problem(detail, { code, field, retryAfter: Number(retryAfter) || 1 });
+    } catch {
+      return new Problem(`The server answered ${status}, and not as this page expects.`);
+    }
+  }
+}
+
+const unreachable = () => new Problem("The server cannot be reached. Your pictures are still here.");
+
+async function send(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw unreachable();
+  }
+  if (response.ok) return response;
+  throw Problem.parse(await response.text(), response.headers.get("Retry-After"), response.status);
+}
+
+/** Return all styles of the library, the newest first. */
+export async function listStyles() {
+  const styles = [];
+  for (let after = 0; after !== null;) {
+    const page = await (await send(`${STYLES}?limit=200&after=${after}`)).json();
+    styles.push(...page.styles);
+    after = page.next;
+  }
+  return styles.reverse();
+}
+
+export async function saveStyle(name, blob) {
+  const body = new FormData();
+  body.append("name", name);
+  body.append("file", blob, "style");
+  return (await send(STYLES, { method: "POST", body })).json();
+}
+
+export async function renameStyle(id, name) {
+  const body = new FormData();
+  body.append("name", name);
+  return (await send(`${STYLES}/${id}`, { method: "PATCH", body })).json();
+}
+
+/** Delete a style; the request outlives the page, should that be closed. */
+export const deleteStyle = (id) => send(`${STYLES}/${id}`, { method: "DELETE", keepalive: true });
+
+export const limits = async () => (await send("/v1/limits")).json();
+
+/**
+ * Stylize: resolves to the picture and the seconds that it took.
+ *
+ * `onStage` hears "uploading" (with the share sent), "queued" (with how many are before) and
+ * "painting". A busy server is asked again until `signal` aborts.
+ */
+export async function stylize(form, { signal, onStage }) {
+  for (;;) {
+    try {
+      return await stylizeOnce(form, signal, onStage);
+    } catch (problem) {
+      if (!BUSY.includes(problem.code)) throw problem;
+      onStage("queued");
+      await pause(1000 * problem.retryAfter, signal);
+    }
+  }
+}
+
+function stylizeOnce(form, signal, onStage) {
+  // XMLHttpRequest, because fetch does not tell how much of a body is sent.
+  const request = new XMLHttpRequest();
+  const id = `page-${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+  const begun = performance.now();
+  let ended = false;
+  const done = new Promise((resolve, reject) => {
+    request.open("POST", "/v1/stylize");
+    request.responseType = "blob";
+    request.setRequestHeader("X-Request-ID", id);
+    request.upload.onprogress = (event) => onStage("uploading", event.loaded / event.total);
+    request.upload.onload = () => follow(id, () => ended, onStage);
+    request.onload = async () => {
+      const seconds = (performance.now() - begun) / 1000;
+      if (request.status === 200) return resolve({ blob: request.response, seconds });
+      const retryAfter = request.getResponseHeader("Retry-After");
+      reject(Problem.parse(await request.response.text(), retryAfter, request.status));
+    };
+    request.onerror = () => reject(unreachable());
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    signal.addEventListener("abort", () => request.abort());
+    if (signal.aborted) return reject(new DOMException("cancelled", "AbortError"));
+    onStage("uploading", 0);
+    request.send(form);
+  });
+  return done.finally(() => { ended = true; });
+}
+
+/** Ask for the stage of a request until it has ended. */
+async function follow(id, ended, onStage) {
+  onStage("queued");
+  while (!ended()) {
+    try {
+      const response = await fetch(`/v1/requests/${id}`);
+      const { stage, ahead } = response.ok ? await response.json() : {};
+      if (ended()) return;
+      if (stage === "painting" || stage === "encoding") onStage("painting");
+      else if (stage) onStage("queued", ahead);
+    } catch {
+      return; // the request itself will tell
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+  }
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(new DOMException("cancelled", "AbortError"));
+    if (signal.aborted) return stop();
+    setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", stop);
+  });
+}

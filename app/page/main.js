@@ -1,0 +1,245 @@
+// The page: a content, styles and controls; whatever changes, the picture is painted anew.
+
+import { limits, stylize } from "./api.js";
+import { $, debounce, showError } from "./dom.js";
+import { Mask } from "./mask.js";
+import { readPicture, shrinkLongest } from "./pictures.js";
+import { quote, Share, slug } from "./share.js";
+import { Styles } from "./styles.js";
+import { Viewer } from "./viewer.js";
+
+const DEBOUNCE_MILLISECONDS = 250;
+const viewer = new Viewer();
+const render = debounce(paint, DEBOUNCE_MILLISECONDS);
+const changed = () => { showRegions(); render(); };
+const styles = new Styles(changed);
+const mask = new Mask(render);
+let content = null; // as readPicture returns it, with `sent` and `url` for the result size
+let result = null; // { blob, name, curl, masks } of the picture that is shown
+let fallback = null; // what was there before a content that only the server can read
+let painting = null; // the AbortController of the request in work
+
+new Share(() => result);
+
+// The content
+
+/** Open a file as the content; what was there stays until this one is known to be a picture. */
+async function openContent(file, name) {
+  showError("content-error");
+  if (file.type && !file.type.startsWith("image/")) {
+    const kind = `${file.name || "This"} is no picture (${file.type}): choose a JPEG, PNG, WebP, …`;
+    return showError("content-error", kind);
+  }
+  const picture = await readPicture(file, name);
+  painting?.abort();
+  fallback = picture.bitmap ? null : { content, result };
+  content = picture;
+  result = null;
+  $("export").hidden = true;
+  mask.reset();
+  await fitContent();
+  $("welcome").hidden = true;
+  $("work").hidden = false;
+  changed();
+}
+
+/** Bring back what was there before a content that is no picture. */
+async function restoreContent() {
+  ({ content, result } = fallback);
+  fallback = null;
+  $("work").hidden = !content;
+  $("welcome").hidden = Boolean(content);
+  if (!content) return;
+  await viewer.showBefore(content.url);
+  if (!result) return render();
+  await viewer.showAfter(result.blob);
+  $("export").hidden = false;
+}
+
+/** Make the file that is sent, and shown as it was, in the size of the result. */
+async function fitContent() {
+  const longest = Number($("size").value);
+  content.sent = await shrinkLongest(content, longest);
+  if (content.url) URL.revokeObjectURL(content.url);
+  content.url = content.bitmap && URL.createObjectURL(content.sent);
+  const factor = Math.min(1, longest / Math.max(content.width, content.height));
+  content.sentSize = [content.width, content.height].map((n) => Math.max(1, Math.round(n * factor)));
+  await viewer.showBefore(content.url);
+}
+
+// Painting
+
+async function paint() {
+  painting?.abort();
+  showError("render-error");
+  if (!content || !styles.chosen.length) return;
+  const asked = new AbortController();
+  painting = asked;
+  $("cancel").hidden = false;
+  $("again").hidden = true;
+  let request;
+  try {
+    request = await describe();
+    const { blob, seconds } = await stylize(request.form, {
+      signal: asked.signal,
+      onStage: (...stage) => painting === asked && showStage(...stage),
+    });
+    if (painting !== asked) return;
+    await viewer.showAfter(blob);
+    result = { blob, name: request.name, curl: request.curl, masks: request.masks };
+    fallback = null;
+    $("export").hidden = false;
+    setState("done", `Painted in ${seconds.toFixed(1)} seconds.`);
+  } catch (problem) {
+    if (painting !== asked) return; // a later change is being painted
+    if (problem.name === "AbortError") setState("cancelled", "Cancelled.");
+    else showProblem(problem, request);
+    $("again").hidden = false;
+  }
+  painting = null;
+  $("cancel").hidden = true;
+}
+
+/** Return the request: its form and styles, the same as a curl command, and a name for the result. */
+async function describe() {
+  const form = new FormData();
+  const words = ["curl"];
+  const add = (name, value, fileName) => {
+    form.append(name, value, ...(fileName ? [fileName] : []));
+    words.push("-F", quote(`${name}=${fileName ? `@${fileName}` : value}`));
+  };
+  // The API takes files first; shares of nothing are left out, as it asks for more than 0.
+  const some = styles.chosen.filter((style) => style.weight > 0.004);
+  const used = some.length ? some : styles.chosen.slice(0, 1);
+  const ordered = [...used.filter((style) => !style.id), ...used.filter((style) => style.id)];
+  add("content", content.sent, content.name);
+  for (const style of ordered) {
+    if (style.id) add("style_id", style.id);
+    else add("style", style.blob, style.fileName);
+  }
+  if (ordered.length > 1) ordered.forEach((style) => add("weight", style.weight.toFixed(3)));
+  const masks = [];
+  if (regionsApply() && ordered.length === 2) {
+    const files = await mask.files(...content.sentSize);
+    ordered.forEach((style, i) => {
+      masks.push(files[styles.chosen.indexOf(style)]);
+      add("mask", masks[i], `mask-${i + 1}.png`);
+    });
+  }
+  add("alpha", String($("alpha").valueAsNumber / 100));
+  if ($("preserve-color").checked) add("preserve_color", "true");
+  add("style_size", $("style-size").value);
+  // Smaller contents keep their size; one that could not be measured here is measured there.
+  const longest = Number($("size").value);
+  if (!content.bitmap || Math.max(content.width, content.height) > longest) add("size", String(longest));
+  form.append("format", "png");
+  const names = used.map((style) => slug(style.name)).join("-");
+  const name = `${slug(content.stem) || "picture"}-${names}`.slice(0, 100);
+  const curl = `${words.join(" ")} ${quote(`${location.origin}/v1/stylize`)} -o ${quote(`${name}.png`)}`;
+  return { form, ordered, name, masks, curl };
+}
+
+function showStage(stage, amount) {
+  const texts = {
+    uploading: `Uploading… ${Math.round(100 * (amount ?? 0))} %`,
+    queued: amount ? `In the queue, ${amount} before you…` : "In the queue…",
+    painting: "Painting…",
+  };
+  setState(stage, texts[stage]);
+}
+
+function setState(state, text) {
+  document.body.dataset.state = state;
+  $("status").textContent = text;
+}
+
+/** Show what went wrong beside what caused it; what cannot be read makes way for what was there. */
+function showProblem(problem, request) {
+  const [kind, number] = (problem.field ?? "").split(" ");
+  setState("failed", "Not painted.");
+  if (kind === "content") {
+    showError("content-error", problem.message);
+    if (fallback) restoreContent();
+  } else if (kind === "style" && number) {
+    showError("style-error", problem.message);
+    styles.reject(request.ordered[number - 1]);
+  } else if (problem.code === "unknown-style") {
+    showError("style-error", problem.message);
+    styles.load();
+  } else {
+    showError("render-error", problem.message);
+  }
+}
+
+// Controls
+
+function showValues() {
+  $("alpha-value").textContent = `${$("alpha").value} %`;
+  $("style-size-value").textContent = $("style-size").value;
+}
+
+const regionsApply = () => styles.chosen.length === 2 && !mask.empty && content?.bitmap;
+
+function showRegions() {
+  const ready = content?.bitmap && styles.chosen.length === 2;
+  $("regions").hidden = !ready;
+  $("regions-hint").textContent = ready
+    ? "Paint where the second style goes; the first keeps the rest."
+    : "Add a second style (+) to give each its own part of the picture.";
+  if (!ready) mask.open(false);
+  styles.chosen.forEach((style, i) => { if (i < 2) $(`brush-${i}`).textContent = style.name; });
+}
+
+for (const id of ["alpha", "style-size"]) $(id).oninput = () => { showValues(); render(); };
+$("preserve-color").onchange = render;
+$("size").onchange = async () => {
+  if (content) await fitContent();
+  render();
+};
+$("cancel").onclick = () => painting?.abort();
+$("again").onclick = paint;
+
+/** Offer no size that the service does not paint. */
+async function fitSizes() {
+  const { max_size: largest } = await limits().catch(() => ({ max_size: Infinity }));
+  for (const option of [...$("size").options]) if (Number(option.value) > largest) option.remove();
+}
+
+// Files: picked, dropped or pasted
+
+for (const button of document.querySelectorAll("[data-pick]")) {
+  button.onclick = () => $(`pick-${button.dataset.pick}`).click();
+}
+for (const [id, open] of [["content", openContent], ["camera", openContent], ["style", (f) => styles.addOwn(f)]]) {
+  $(`pick-${id}`).onchange = ({ target }) => {
+    if (target.files[0]) open(target.files[0]);
+    target.value = ""; // the same file may be chosen again
+  };
+}
+$("sample").onclick = async () => openContent(await (await fetch("/page/sample.webp")).blob(), "harbour.webp");
+
+const isStyle = (target) => Boolean(target.closest?.("#styles"));
+const open = (file, target) => (isStyle(target) ? styles.addOwn(file) : openContent(file));
+
+addEventListener("dragover", (event) => {
+  if (![...event.dataTransfer.types].includes("Files")) return;
+  event.preventDefault();
+  $("drop-hint").hidden = false;
+  $("drop-hint").textContent = isStyle(event.target) ? "Drop as a style" : "Drop as the picture";
+});
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop-hint").hidden = true; });
+addEventListener("drop", (event) => {
+  event.preventDefault(); // a file that misses must not replace the page
+  $("drop-hint").hidden = true;
+  const [file] = event.dataTransfer.files;
+  if (file) open(file, event.target);
+});
+addEventListener("paste", (event) => {
+  const [file] = event.clipboardData.files;
+  if (file) open(file, document.activeElement);
+});
+
+showValues();
+showRegions();
+fitSizes();
+styles.load().then(render);

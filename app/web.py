@@ -1,0 +1,43 @@
+"""The web page at /: static files under a strict Content-Security-Policy."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import FileResponse, Response
+
+FOLDER = str(files("app") / "page")
+HEADERS = {
+    # Nothing from elsewhere, nothing inline; blob: for pictures that never leave the browser.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Asked for again each time, and answered with 304: a new version is seen at once.
+    "Cache-Control": "no-cache",
+}
+
+
+class PageFiles(StaticFiles):
+    """The files of the page, with its headers."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """Return a file, or 304 where the browser has it."""
+        response = super().file_response(*args, **options)
+        response.headers.update(HEADERS)
+        return response
+
+
+def register(app: FastAPI) -> None:
+    """Serve the page at / and its files under /page."""
+    app.mount("/page", PageFiles(directory=FOLDER))
+    app.add_api_route("/", page, include_in_schema=False)
+
+
+async def page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(f"{FOLDER}/index.html", headers=HEADERS)
