@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sql
 from PIL import Image, ImageOps
@@ -22,10 +24,13 @@ from model.errors import ParameterError
 from model.image import encode_image, flatten, normalize, read_image, resize_shortest
 from model.parameters import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, check_range
 
+Result = TypeVar("Result")
 MAX_NAME_LENGTH = 80
 THUMBNAIL_SIDE = 256
 THUMBNAIL_FORMAT = "webp"
 THUMBNAIL_QUALITY = 80
+# Of the library's own: where its database lets them wait, those that decode pictures go on.
+THREADS = 4
 SCHEMA_VERSION = 1
 # Any number of our own: replicas that begin at once lay the tables one after another.
 SCHEMA_LOCK = 0x0ADA
@@ -110,6 +115,16 @@ class StyleLibrary:
         self._starters = starters
         self._prepared = False
         self._preparing = threading.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="library")
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Run `work` in a thread of the library's own, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """Finish what runs, and close the database."""
+        self._threads.shutdown(cancel_futures=True)
+        self.database.close()
 
     def prepare(self) -> None:
         """Lay the tables with the starter styles in them, unless that was done before."""

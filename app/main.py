@@ -11,7 +11,6 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from app import problems, progress, styles, stylize, web
 from app.database import Database
@@ -53,12 +52,12 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
         engine = Engine(stylizer, settings.cached_styles)
         app.state.engine = engine
         warm_up = asyncio.create_task(engine.warm_up())
-        opening = asyncio.create_task(run_in_threadpool(open_library, library))
+        opening = asyncio.create_task(library.run(lambda: open_library(library)))
         yield
         engine.close()
-        warm_up.cancel()
-        await opening
-        library.database.close()
+        library.close()
+        for task in (warm_up, opening):
+            task.cancel()
 
     app = FastAPI(
         title="adain",

@@ -76,7 +76,7 @@ async def read_saved_style(
 
     async def keep(statistics: ChannelStatistics) -> None:
         try:
-            await run_in_threadpool(library.keep, id, style_size, encoder, statistics)
+            await library.run(lambda: library.keep(id, style_size, encoder, statistics))
         except ServiceError as error:
             # The picture is painted: that the next request will be slower must not cost it.
             logger.warning("statistics not kept: %s", error)
@@ -86,4 +86,4 @@ async def read_saved_style(
             statistics = library.statistics(id, style_size, encoder)
             return statistics or fit_style(library.picture(id), style_size)
 
-    return Style(await run_in_threadpool(read), keep)
+    return Style(await library.run(read), keep)

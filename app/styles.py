@@ -69,7 +69,8 @@ async def list_styles(
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next` of the page before")] = 0,
 ) -> StylePage:
     """Return a page of styles; one more than asked for is read, to know whether it is the last."""
-    found = await run_in_threadpool(library_of(request).page, limit + 1, after)
+    library = library_of(request)
+    found = await library.run(lambda: library.page(limit + 1, after))
     more = len(found) > limit
     return StylePage(
         styles=[StyleView.of(style) for style in found[:limit]],
@@ -91,13 +92,14 @@ async def save_style(
     """Save a style picture under a name; what a request needs of it is computed on first use."""
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
     data = await form.file.read()
+    library = library_of(request)
+    picture = await run_in_threadpool(decode_picture, "file", data, request.app.state.settings)
 
     def save() -> SavedStyle:
-        picture = decode_picture("file", data, request.app.state.settings)
         with naming("name"):
-            return library_of(request).add(form.name, picture)
+            return library.add(form.name, picture)
 
-    style = StyleView.of(await run_in_threadpool(save))
+    style = StyleView.of(await library.run(save))
     response.headers["Location"] = f"{STYLES_PATH}/{style.id}"
     return style
 
@@ -105,7 +107,8 @@ async def save_style(
 @router.get("/{id}", summary="A saved style", responses=problem_responses(UNKNOWN | UNAVAILABLE))
 async def get_style(request: Request, id: str) -> StyleView:
     """Return one style."""
-    return StyleView.of(await run_in_threadpool(library_of(request).get, id))
+    library = library_of(request)
+    return StyleView.of(await library.run(lambda: library.get(id)))
 
 
 @router.get(
@@ -116,13 +119,14 @@ async def get_style(request: Request, id: str) -> StyleView:
 )
 async def get_thumbnail(request: Request, id: str) -> Response:
     """Return the thumbnail, or 304 where the client has it."""
+    library = library_of(request)
     tag = f'"{id}"'
     headers = {"ETag": tag, "Cache-Control": THUMBNAIL_CACHING}
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
     if tag in known or f"W/{tag}" in known:
-        await run_in_threadpool(library_of(request).get, id)
+        await library.run(lambda: library.get(id))
         return Response(status_code=304, headers=headers)
-    thumbnail = await run_in_threadpool(library_of(request).thumbnail, id)
+    thumbnail = await library.run(lambda: library.thumbnail(id))
     return Response(thumbnail, media_type=f"image/{THUMBNAIL_FORMAT}", headers=headers)
 
 
@@ -135,11 +139,13 @@ async def rename_style(request: Request, id: str, form: Annotated[RenameForm, Fo
     """Give a style another name; its id stays."""
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
 
+    library = library_of(request)
+
     def rename() -> SavedStyle:
         with naming("name"):
-            return library_of(request).rename(id, form.name)
+            return library.rename(id, form.name)
 
-    return StyleView.of(await run_in_threadpool(rename))
+    return StyleView.of(await library.run(rename))
 
 
 @router.delete(
@@ -150,4 +156,5 @@ async def rename_style(request: Request, id: str, form: Annotated[RenameForm, Fo
 )
 async def delete_style(request: Request, id: str) -> None:
     """Delete a style; one that is not there is as good as deleted."""
-    await run_in_threadpool(library_of(request).remove, id)
+    library = library_of(request)
+    await library.run(lambda: library.remove(id))

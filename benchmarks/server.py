@@ -16,7 +16,10 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -56,27 +59,34 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--requests", type=int, default=10)
     args = parser.parse_args()
+    with serving() as client:
+        print("| picture | result | HTTP ms | model ms | overhead |")
+        print("|---|---|---|---|---|")
+        for name in WRITE_FORMATS:
+            total, model = measure(client, args.side, name, args.requests)
+            print(
+                f"| {args.side}x{args.side} | {name} | {total:.0f} | {model:.0f} "
+                f"| {(total - model) / model:.1%} |"
+            )
+
+
+@contextmanager
+def serving() -> Iterator[httpx.Client]:
+    """Start `adain serve` with a library of its own, and yield a client of it once it is warm."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [Path(sys.executable).with_name("adain"), "serve", "--port", str(port)]
-    server = subprocess.Popen(
-        command, env=os.environ | {"ADAIN_HOST": "127.0.0.1"}, stdout=subprocess.DEVNULL
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            wait_until_ready(client)
-            print("| picture | result | HTTP ms | model ms | overhead |")
-            print("|---|---|---|---|---|")
-            for name in WRITE_FORMATS:
-                total, model = measure(client, args.side, name, args.requests)
-                print(
-                    f"| {args.side}x{args.side} | {name} | {total:.0f} | {model:.0f} "
-                    f"| {(total - model) / model:.1%} |"
-                )
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"ADAIN_HOST": "127.0.0.1", "ADAIN_DATA_DIR": folder}
+        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                wait_until_ready(client)
+                yield client
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def wait_until_ready(client: httpx.Client) -> None:

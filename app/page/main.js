@@ -40,7 +40,8 @@ async function openContent(file, name) {
   await fitContent();
   $("welcome").hidden = true;
   $("work").hidden = false;
-  changed();
+  showRegions();
+  paint();
 }
 
 /** Bring back what was there before a content that is no picture. */

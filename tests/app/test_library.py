@@ -61,7 +61,7 @@ def open_library():
 
     yield open_library
     for library in opened:
-        library.database.close()
+        library.close()
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def save_in_a_process(url, start, names, results):
     library = StyleLibrary(Database(url, Path("/nowhere")), 1000, starters)
     start.wait()
     results.put([library.add(name, painting()).name for name in names])
-    library.database.close()
+    library.close()
 
 
 @pytest.mark.slow

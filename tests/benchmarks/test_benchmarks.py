@@ -2,11 +2,13 @@ import re
 
 import pytest
 
+from app.starter import PAINTINGS
 from benchmarks import gallery
+from benchmarks.library import measure as measure_request
 from benchmarks.plain import Plain
 from benchmarks.server import measure as measure_server
 from benchmarks.speed import CACHED, PLAIN, measure
-from tests.pictures import difference, painting, photo
+from tests.pictures import difference, encoded, painting, photo
 
 
 def test_the_plain_implementation_is_the_same_method(stylizer):
@@ -28,12 +30,15 @@ def test_server_overhead_is_measured_over_http(client):
     assert total > model > 0
 
 
-@pytest.mark.parametrize("paint", [gallery.night, gallery.glass, gallery.dawn, gallery.ink])
-def test_painted_styles_are_always_the_same(paint):
-    first, second = paint(), paint()
-    assert first.size == (gallery.SIDE, gallery.SIDE)
-    assert difference(first, second) == 0
-    assert max(high - low for low, high in first.getextrema()) > 150
+def test_the_styles_of_the_gallery_are_starters():
+    assert {f"{name}.webp" for name in gallery.STYLES} <= {each.file for each in PAINTINGS}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_with_a_saved_style_and_with_a_picture(client, known):
+    style = client.get("/v1/styles").json()["styles"][0]["id"]
+    sent = (None, style) if known else (encoded(painting()), None)
+    assert measure_request(client, encoded(photo()), *sent) > 0
 
 
 def test_the_gallery_names_the_sources_of_its_pictures():
