@@ -35,7 +35,7 @@ class PageFiles(StaticFiles):
 def register(app: FastAPI) -> None:
     """Serve the page at / and its files under /page."""
     app.mount("/page", PageFiles(directory=FOLDER))
-    app.add_api_route("/", page, include_in_schema=False)
+    app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 async def page() -> FileResponse:

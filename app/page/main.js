@@ -166,7 +166,7 @@ function showProblem(problem, request) {
     styles.reject(request.ordered[number - 1]);
   } else if (problem.code === "unknown-style") {
     showError("style-error", problem.message);
-    styles.load();
+    styles.load().then(render);
   } else {
     showError("render-error", problem.message);
   }

@@ -350,6 +350,7 @@ def test_a_style_that_another_visitor_deletes(visit, server):
     visitor.set("alpha", 50)
     assert "no style" in visitor.text("#style-error")
     visitor.until("!document.getElementById('library').textContent.includes('Fleeting')")
+    visitor.state("done")
     assert visitor.text("#chosen .name") == NAMES[0]
 
 
@@ -546,3 +547,4 @@ def test_the_page_is_small_and_bound_to_its_own_host(server):
     known = {"If-None-Match": again.headers["etag"]}
     assert server.get("/page/main.js", headers=known).status_code == 304
     assert tag
+    assert server.head("/").status_code == 200
