@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -79,6 +80,12 @@ async def paint(
         masks = await run_in_threadpool(fit_masks, masks, len(styles), content.size)
     decode_seconds = time.perf_counter() - started
 
+    gone = threading.Event()
+
+    def on_tile(done: int, total: int) -> None:
+        if gone.is_set():
+            raise asyncio.CancelledError  # nobody reads it: the thread goes on to the next work
+
     def work() -> tuple[Image.Image, list[ChannelStatistics]]:
         enter("painting")
         statistics = [style.encode(engine.stylizer, form.style_size) for style in styles]
@@ -89,11 +96,16 @@ async def paint(
             alpha=form.alpha,
             masks=masks or None,
             preserve_color=form.preserve_color,
+            on_tile=on_tile,
         )
         return stylized, statistics
 
     enter("queued")
-    timed = await engine.run(work)
+    try:
+        timed = await engine.run(work)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
     picture, statistics = timed.result
     enter("encoding")
     started = time.perf_counter()

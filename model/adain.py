@@ -111,6 +111,7 @@ def adain_regions(
     styles: Sequence[ChannelStatistics],
     weights: Sequence[float],
     regions: Sequence[Tensor],
+    contents: Sequence[ChannelStatistics],
 ) -> Tensor:
     """Give each region its own style, from the region's own content statistics.
 
@@ -118,6 +119,7 @@ def adain_regions(
         features: N x C x H x W, any floating dtype.
         styles, weights, regions: one each per style; a region is N x 1 x H x W in [0, 1]. Where
             regions overlap their styles mix by weight; where there is none, features stay.
+        contents: the content's statistics in each region.
 
     Returns:
         N x C x H x W, float32.
@@ -125,8 +127,8 @@ def adain_regions(
     features = features.float()
     target = torch.zeros_like(features)
     total = torch.zeros_like(features[:, :1])
-    for style, weight, region in zip(styles, weights, regions, strict=True):
+    for style, weight, region, content in zip(styles, weights, regions, contents, strict=True):
         share = weight * region
-        target += share * adain(features, style, channel_statistics(features, region))
+        target += share * adain(features, style, content)
         total += share
     return torch.where(total > 0, target / total.clamp_min(EPSILON), features)

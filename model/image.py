@@ -19,8 +19,8 @@ from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImage
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 WRITE_FORMATS = ("png", "jpeg", "webp")
 DEFAULT_MAX_PIXELS = 40_000_000
-# Pillow's own bound, a quarter of a GiB in RGB; its warning beyond is made an error below.
-MAX_PIXELS = 2**28 // 3
+# Three GiB in RGB: far more than a picture has, and less than a header can announce.
+MAX_PIXELS = 2**30
 DEFAULT_QUALITY = 90
 # zlib's fastest: a stylized picture is as good as incompressible, and level 6 takes several times
 # as long for a file that is a few per cent smaller.
@@ -240,10 +240,10 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return tensor.permute(0, 3, 1, 2)
 
 
-def to_image(tensor: Tensor) -> Image.Image:
-    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as an RGB image."""
+def to_pixels(tensor: Tensor) -> np.ndarray:
+    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as H x W x 3 uint8 pixels."""
     pixels = tensor[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+    return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image, ImageChops
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model import image as pictures
 from model import weights as weights_files
@@ -29,7 +29,12 @@ from model.parameters import (
     fit_style,
     normalize_weights,
 )
+from model.tiling import OnTile, Window, stylize_tiles
 
+# Painted in tiles above this, which take about twice the time and the memory of one tile.
+MAX_UNTILED_PIXELS = 2048 * 2048
+TILE = 1024
+MIN_TILE = 64
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -118,7 +123,8 @@ class Stylizer:
         Raises:
             ParameterError: `style_size` is out of range.
         """
-        features = self._encode(fit_style(style, style_size))
+        fitted = fit_style(style, style_size)
+        features = self._encode(pictures.pad(fitted, STRIDE, MIN_SIDE))
         return channel_statistics(features).to(torch.device("cpu"))
 
     @torch.inference_mode()
@@ -132,6 +138,8 @@ class Stylizer:
         masks: Sequence[Image.Image] | None = None,
         preserve_color: bool = False,
         size: int | None = None,
+        tile: int | None = None,
+        on_tile: OnTile = lambda done, total: None,
     ) -> Image.Image:
         """Return the content picture in the style, or in a mix of styles.
 
@@ -144,6 +152,11 @@ class Stylizer:
                 masks overlap, styles mix; where none is white, the content shows untouched.
             preserve_color: keep the content's colours and take on the style's strokes alone.
             size: longest side of the result in pixels, 16 or more. None: as the content.
+            tile: side in pixels, 64 or more, of the tiles that a larger picture is painted in: the
+                same result in less memory and more time. None: 1024 for pictures of more than
+                2048 x 2048 pixels, and for those that do not fit the device's memory.
+            on_tile: called after each tile with how many are done and how many there are; an error
+                that it raises ends the work.
 
         Returns:
             RGB, or RGBA with the content's own alpha channel; the content's size after EXIF
@@ -162,15 +175,14 @@ class Stylizer:
             content = pictures.resize_longest(content, size)
         rgb, opacity = pictures.split_alpha(content)
         regions = None if masks is None else fit_masks(masks, len(styles), rgb.size)
-        try:
-            result = self._paint(rgb, opacity, styles, shares, alpha, regions)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise DeviceError(
-                f"a {rgb.width}x{rgb.height} picture does not fit the memory of {self.device}; "
-                "choose a smaller size"
-            ) from error
+        paint = functools.partial(self._paint, rgb, opacity, styles, shares, alpha, regions)
+        if tile is not None:
+            check_range("tile", tile, MIN_TILE, math.inf)
+            tiles: Sequence[int | None] = [tile]
+        else:
+            small = rgb.width * rgb.height <= MAX_UNTILED_PIXELS
+            tiles = [None, TILE, TILE // 2] if small else [TILE, TILE // 2]
+        result = self._first_that_fits(paint, tiles, on_tile)
         if preserve_color:
             result = keep_color(result, rgb)
         if regions is not None:
@@ -178,6 +190,22 @@ class Stylizer:
         if opacity is not None:
             result.putalpha(opacity)
         return result
+
+    def _first_that_fits(
+        self, paint: Callable[..., Image.Image], tiles: Sequence[int | None], on_tile: OnTile
+    ) -> Image.Image:
+        """Return what `paint` gives for the first of the tiles that the memory suffices for."""
+        for tile in tiles:
+            try:
+                return paint(tile=tile, on_tile=on_tile)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                # Without its frames, which hold the tensors that filled the memory.
+                reason = error.with_traceback(None)
+        raise DeviceError(
+            f"the picture does not fit the memory of {self.device}; choose a smaller size"
+        ) from reason
 
     def _paint(
         self,
@@ -187,32 +215,51 @@ class Stylizer:
         shares: Sequence[float],
         alpha: float,
         masks: Sequence[Image.Image] | None,
+        tile: int | None,
+        on_tile: OnTile,
     ) -> Image.Image:
-        features = self._encode(content)
+        pixels = pictures.pad(content, STRIDE, MIN_SIDE)
         styles = [style.to(self.device) for style in styles]
         # What nobody sees, such as the black behind a cut-out, has no say in the statistics.
-        visible = None if opacity is None else self._region(opacity, features)
-        if masks is None:
-            target = adain(features, mix(styles, shares), channel_statistics(features, visible))
-        else:
-            regions = [self._region(mask, features) for mask in masks]
-            if visible is not None:
-                regions = [region * visible for region in regions]
-            target = adain_regions(features, styles, shares, regions)
-        target = torch.lerp(features.float(), target, alpha)
-        decoded = self.decoder(target)
-        return pictures.to_image(decoded[:, :, : content.height, : content.width])
+        visible = None if opacity is None else self._region(opacity)
+        regions = None if masks is None else [self._region(mask) for mask in masks]
+        if regions is not None and visible is not None:
+            regions = [region * visible for region in regions]
 
-    def _encode(self, image: Image.Image) -> Tensor:
-        """Return relu4_1 of an RGB image, 1 x 512 x H/8 x W/8, of the padded size."""
-        tensor = pictures.to_tensor(pictures.pad(image, STRIDE, MIN_SIDE))
-        features: Tensor = self.encoder(tensor.to(self.device))
+        def transfer(
+            features: Tensor, contents: Sequence[ChannelStatistics], window: Window
+        ) -> Tensor:
+            if regions is None:
+                target = adain(features, mix(styles, shares), contents[0])
+            else:
+                here = [window.of(region) for region in regions]
+                target = adain_regions(features, styles, shares, here, contents)
+            return torch.lerp(features.float(), target, alpha)
+
+        measured = [visible] if regions is None else regions
+        if tile is not None and max(pixels.shape) > tile:
+            painted = stylize_tiles(
+                pixels, tile, measured, self._encode, transfer, self.decoder, on_tile
+            )
+        else:
+            features = self._encode(pixels)
+            contents = [channel_statistics(features, region) for region in measured]
+            whole = Window(0, 0, *features.shape[2:])
+            painted = pictures.to_pixels(self.decoder(transfer(features, contents, whole)))
+        return Image.fromarray(painted[: content.height, : content.width])
+
+    def _encode(self, pixels: np.ndarray) -> Tensor:
+        """Return relu4_1, 1 x 512 x H/8 x W/8, of H x W x 3 pixels."""
+        features: Tensor = self.encoder(pictures.to_tensor(pixels).to(self.device))
         return features
 
-    def _region(self, mask: Image.Image, features: Tensor) -> Tensor:
-        """Return how much of each position of `features` a mask (L) covers, in [0, 1]."""
-        tensor = pictures.to_tensor(pictures.pad(mask, STRIDE, MIN_SIDE)).to(self.device)
-        return F.interpolate(tensor, features.shape[2:], mode="area")
+    def _region(self, mask: Image.Image) -> Tensor:
+        """Return how far a mask (L) covers each position, 1 x 1 x H/8 x W/8 in [0, 1]."""
+        pixels = pictures.pad(mask, STRIDE, MIN_SIDE)
+        height, width = (side // STRIDE for side in pixels.shape)
+        blocks = pixels.reshape(height, STRIDE, width, STRIDE)
+        covered = blocks.mean((1, 3), dtype=np.float32) / 255
+        return torch.from_numpy(covered)[None, None].to(self.device)
 
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.

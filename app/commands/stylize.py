@@ -6,9 +6,10 @@ import argparse
 import glob
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from PIL import Image
 from tqdm import tqdm
@@ -29,6 +30,7 @@ from model.parameters import (
     normalize_weights,
 )
 from model.stylizer import Stylizer
+from model.tiling import OnTile
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 DEFAULT_FOLDER = "stylized"
@@ -206,7 +208,7 @@ def stylize_file(
 ) -> None:
     """Stylize one file into another, which appears whole or not at all."""
     picture = open_picture(content, settings)
-    with naming(content):
+    with naming(content), tile_bar() as on_tile:
         result = stylizer.stylize(
             picture,
             styles,
@@ -215,9 +217,27 @@ def stylize_file(
             masks=masks,
             preserve_color=args.preserve_color,
             size=args.size,
+            on_tile=on_tile,
         )
         data = encode_image(result, FORMAT_OF_SUFFIX[output.suffix.lower()])
     write_whole(output, data)
+
+
+@contextmanager
+def tile_bar() -> Iterator[OnTile]:
+    """Yield what shows a progress bar once a picture is painted in tiles."""
+    bars: list[tqdm[NoReturn]] = []
+
+    def on_tile(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit="tile", leave=False))
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield on_tile
+    finally:
+        for bar in bars:
+            bar.close()
 
 
 def encode_saved(

@@ -270,3 +270,10 @@ def test_no_style_at_all(capsys):
 
 def test_an_unknown_saved_style(capsys):
     assert "no style 'nothing'" in fails(capsys, "content.jpg", "--saved", "nothing")
+
+
+def test_a_picture_in_tiles_shows_a_progress_bar(capsys, monkeypatch, stylizer, style):
+    monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 32 * 32)
+    monkeypatch.setattr("model.stylizer.TILE", 32)
+    assert stylize("content.jpg", "style.png", "-o", "out.png") == 0
+    assert "/12" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -210,3 +211,29 @@ def test_the_documents_show_worked_examples(client):
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"]
     fields = document["components"]["schemas"][form.rsplit("/", 1)[1]]["properties"]
     assert all("description" in field for field in fields.values())
+
+
+def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatch):
+    monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 64 * 64)
+    monkeypatch.setattr("model.stylizer.TILE", 64)
+    with serve() as client:
+        held = hold()
+        files = {"content": encoded(photo(320, 320)), "style": encoded(painting())}
+        data = {"style_size": "64"}
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(URL, files=files, data=data, timeout=2)
+        assert held.reached.is_set()
+        time.sleep(0.5)  # for the server to see that the connection is closed
+        held.release()
+        after = client.post(URL, files=files | {"content": encoded(photo(64, 64))}, data=data)
+        assert picture(after).size == (64, 64)
+    assert len(held.sizes) <= 5, "of 50 tiles in two passes"
+
+
+def test_a_picture_in_tiles_is_the_same_over_http(serve, monkeypatch, plain):
+    monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 32 * 32)
+    monkeypatch.setattr("model.stylizer.TILE", 32)
+    with serve() as client:
+        files = {"content": encoded(photo()), "style": encoded(painting())}
+        response = client.post(URL, files=files, data={"style_size": "64"})
+    assert difference(picture(response), plain) < 0.01

@@ -77,17 +77,23 @@ def test_region_statistics_are_those_of_the_region_alone(features):
     torch.testing.assert_close(inside.std, alone.std)
 
 
+def by_regions(features, styles, weights, regions):
+    """The features with each region's own content statistics."""
+    contents = [channel_statistics(features, region) for region in regions]
+    return adain_regions(features, styles, weights, regions, contents)
+
+
 def test_a_region_everywhere_equals_no_region(features, styles):
     everywhere = torch.ones(2, 1, 6, 10)
     torch.testing.assert_close(
-        adain_regions(features, styles[:1], [1.0], [everywhere]), adain(features, styles[0])
+        by_regions(features, styles[:1], [1.0], [everywhere]), adain(features, styles[0])
     )
 
 
 def test_regions_have_their_own_styles_and_leave_the_rest(features, styles):
     left, right = torch.zeros(2, 1, 6, 10), torch.zeros(2, 1, 6, 10)
     left[..., :4], right[..., 6:] = 1, 1
-    result = adain_regions(features, styles, [0.5, 0.5], [left, right])
+    result = by_regions(features, styles, [0.5, 0.5], [left, right])
     torch.testing.assert_close(result[..., :4], adain(features[..., :4], styles[0]))
     torch.testing.assert_close(result[..., 6:], adain(features[..., 6:], styles[1]))
     assert torch.equal(result[..., 4:6], features[..., 4:6])
@@ -95,12 +101,12 @@ def test_regions_have_their_own_styles_and_leave_the_rest(features, styles):
 
 def test_overlapping_regions_mix_by_weight(features, styles):
     everywhere = torch.ones(2, 1, 6, 10)
-    result = adain_regions(features, styles, [0.25, 0.75], [everywhere, everywhere])
+    result = by_regions(features, styles, [0.25, 0.75], [everywhere, everywhere])
     torch.testing.assert_close(result, adain(features, mix(styles, [0.25, 0.75])))
 
 
 def test_an_empty_region_changes_nothing(features, styles):
-    result = adain_regions(features, styles[:1], [1.0], [torch.zeros(2, 1, 6, 10)])
+    result = by_regions(features, styles[:1], [1.0], [torch.zeros(2, 1, 6, 10)])
     assert torch.equal(result, features)
 
 

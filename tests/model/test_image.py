@@ -15,8 +15,8 @@ from model.image import (
     read_image,
     resize_longest,
     resize_shortest,
-    to_image,
     to_mask,
+    to_pixels,
     to_tensor,
 )
 from tests.pictures import SRGB_RED, difference, encoded, noise, photo
@@ -243,7 +243,7 @@ def test_the_pixel_limit_is_checked_before_decoding():
     assert (caught.value.limit, caught.value.value) == (40_000_000, 45_000_000)
 
 
-@pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.parametrize("side", [40_000, 60_000])
 def test_decompression_bombs_are_refused(side):
     with pytest.raises(ImageTooLargeError, match="more than the limit"):
         read_image(png_claiming(side, side), max_pixels=10**12)
@@ -261,13 +261,13 @@ def test_tensors_hold_the_pixels():
     tensor = to_tensor(pixels)
     assert tensor.shape == (1, 3, 64, 96)
     assert tensor[0, 1, 5, 7].item() == pytest.approx(pixels[5, 7, 1] / 255)
-    assert difference(to_image(tensor), photo()) == 0
+    assert difference(Image.fromarray(to_pixels(tensor)), photo()) == 0
 
 
 def test_values_outside_the_range_are_clipped():
     import torch
 
-    image = to_image(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1))
+    image = Image.fromarray(to_pixels(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1)))
     assert image.getpixel((0, 0)) == (0, 128, 255)
 
 

@@ -1,0 +1,169 @@
+"""Tiles: the same picture as at once, in the memory of a tile."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model.adain import channel_statistics
+from model.encoder import STRIDE
+from model.errors import DeviceError, ParameterError
+from model.tiling import HALO, RunningStatistics, Window, windows
+from tests.pictures import noise, photo
+
+
+def assert_same(tiled, whole):
+    """Equal but for rounding: no pixel differs by more than a level of 255."""
+    assert tiled.size == whole.size
+    levels = np.abs(np.asarray(tiled, int) - np.asarray(whole, int))
+    assert levels.max() <= 1
+    assert (levels > 0).mean() < 1e-3
+
+
+# The largest tiles of these are several a side, the smallest narrower than their halo.
+@pytest.mark.parametrize("size", [(200, 150), (137, 261), (64, 400), (300, 17), (1, 500)])
+@pytest.mark.parametrize("tile", [64, 104])
+def test_tiles_give_the_picture_that_the_whole_gives(stylizer, style, size, tile):
+    content = noise(*size)
+    tiled = stylizer.stylize(content, style, tile=tile)
+    assert_same(tiled, stylizer.stylize(content, style))
+
+
+def test_tiles_follow_every_control(stylizer, style, other_style):
+    content = photo(300, 200)
+    content.putalpha(Image.radial_gradient("L").resize(content.size))
+    mask = Image.linear_gradient("L").resize(content.size)
+    controls = {
+        "weights": [3, 1],
+        "alpha": 0.7,
+        "masks": [mask, Image.eval(mask, lambda level: 255 - level)],
+        "preserve_color": True,
+        "size": 350,
+    }
+    styles = [style, other_style]
+    tiled = stylizer.stylize(content, styles, tile=96, **controls)
+    assert tiled.mode == "RGBA"
+    assert_same(tiled, stylizer.stylize(content, styles, **controls))
+
+
+def test_a_region_within_one_tile(stylizer, style):
+    content = photo(300, 200)
+    mask = Image.new("L", content.size)
+    mask.paste(255, (10, 10, 50, 50))
+    tiled = stylizer.stylize(content, style, masks=[mask], tile=64)
+    assert_same(tiled, stylizer.stylize(content, style, masks=[mask]))
+
+
+def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch):
+    """The halo is needed, and one position less is too little."""
+    content = noise(300, 210)
+    whole = stylizer.stylize(content, style)
+    monkeypatch.setattr("model.tiling.HALO", HALO - 1)
+    tiled = stylizer.stylize(content, style, tile=64)
+    assert np.abs(np.asarray(tiled, int) - np.asarray(whole, int)).max() > 1
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(1, 1, 8), (7, 30, 8), (9, 17, 4)])
+def test_windows_cover_every_position_once(height, width, side):
+    covered = torch.zeros(1, 1, height, width)
+    for window in windows(height, width, side):
+        window.of(covered).add_(1)
+        assert max(window.bottom - window.top, window.right - window.left) <= side
+    assert covered.eq(1).all()
+
+
+def test_a_halo_ends_where_the_picture_does():
+    assert Window(0, 8, 8, 16).grown(40, 17) == Window(0, 8 - HALO, 8 + HALO, 17)
+    rows, columns = Window(1, 2, 3, 4).slices()
+    assert (rows.start, columns.stop) == (STRIDE, 4 * STRIDE)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_statistics_in_parts_equal_those_of_the_whole(weighted):
+    generator = torch.Generator().manual_seed(0)
+    # Far from zero against its spread: where a sum of squares would lose its digits.
+    features = 1000 + torch.rand(1, 5, 24, 40, generator=generator)
+    region = torch.rand(1, 1, 24, 40, generator=generator).round(decimals=1) if weighted else None
+    running = RunningStatistics()
+    for window in windows(24, 40, 7):
+        part = None if region is None else window.of(region)
+        running.add(window.of(features), part)
+    whole = channel_statistics(features.double().float(), region)
+    torch.testing.assert_close(running.result(5).mean, whole.mean)
+    torch.testing.assert_close(running.result(5).std, whole.std, rtol=1e-3, atol=0)
+
+
+def test_an_empty_region_has_finite_statistics():
+    running = RunningStatistics()
+    running.add(torch.rand(1, 5, 4, 4), torch.zeros(1, 1, 4, 4))
+    assert running.result(5).mean.isfinite().all()
+    assert running.result(5).std.shape == (1, 5, 1, 1)
+
+
+def test_progress_is_told_and_an_error_from_it_ends_the_work(stylizer, style):
+    told = []
+
+    def listen(done, total):
+        told.append((done, total))
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.stylize(noise(160, 100), style, tile=64, on_tile=listen)
+    assert told == [(n, 12) for n in range(1, 8)]
+
+
+def test_a_tile_has_a_least_size(stylizer, style):
+    with pytest.raises(ParameterError, match="tile must be at least 64"):
+        stylizer.stylize(photo(), style, tile=63)
+
+
+@pytest.mark.parametrize("fits", [1024, 512, None])
+def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypatch, fits):
+    """The memory suffices for a tile of `fits` pixels; PyTorch says so in this error."""
+    painted = []
+
+    def encode(pixels):
+        painted.append(pixels.shape)
+        if fits is None or pixels.shape[1] > fits + 16 * HALO:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")
+        return torch.zeros(1, 512, pixels.shape[0] // 8, pixels.shape[1] // 8)
+
+    monkeypatch.setattr(stylizer, "_encode", encode)
+    content = noise(1200, 24)
+    if fits is None:
+        with pytest.raises(DeviceError, match="does not fit the memory"):
+            stylizer.stylize(content, style)
+        return
+    assert stylizer.stylize(content, style).size == content.size
+    assert painted[0] == (24, 1200, 3)
+    assert max(shape[1] for shape in painted[-4:]) <= fits + 16 * HALO
+
+
+PEAK = """
+import resource, sys
+from model import Stylizer
+from tests.pictures import photo
+stylizer = Stylizer.load(device="cpu", precision="float32")
+content = photo(900, 900)
+style = stylizer.encode_style(content, style_size=64)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+stylizer.stylize(content, style, tile=int(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_a_tile():
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", PEAK, tile], check=True, capture_output=True
+            ).stdout
+        )
+        for tile in ("128", "1000")
+    ]
+    assert peaks[0] < peaks[1] / 3
