@@ -110,7 +110,8 @@ def save_weights(
         for name, tensor in network.state_dict().items()
     }
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"format": "pt", "note": note})
+    # One entry: safetensors writes several in any order, and equal weights should be equal files.
+    save_file(tensors, partial, metadata={"note": note})
     partial.replace(path)
 
 
