@@ -45,9 +45,9 @@ class Engine:
         ready: whether the warm-up is done.
     """
 
-    def __init__(self, stylizer: Stylizer, cached_styles: int) -> None:
+    def __init__(self, stylizer: Stylizer, style_cache_bytes: int) -> None:
         self.stylizer = stylizer
-        self.styles = StyleCache(cached_styles)
+        self.styles = StyleCache(style_cache_bytes)
         self.ready = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
@@ -83,10 +83,16 @@ class Engine:
 
 
 class StyleCache:
-    """The statistics of the styles used last, by the picture file and style_size."""
+    """The statistics of the styles used last, by the picture file and style_size.
+
+    Attributes:
+        capacity: most bytes of statistics.
+        size: bytes of statistics held.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.size = 0
         self._entries: OrderedDict[str, ChannelStatistics] = OrderedDict()
 
     @staticmethod
@@ -102,7 +108,9 @@ class StyleCache:
 
     def put(self, key: str, statistics: ChannelStatistics) -> None:
         """Remember `statistics`, displacing those unused for longest."""
+        if key in self._entries:
+            self.size -= self._entries.pop(key).nbytes
         self._entries[key] = statistics
-        self._entries.move_to_end(key)
-        while len(self._entries) > self.capacity:
-            self._entries.popitem(last=False)
+        self.size += statistics.nbytes
+        while self.size > self.capacity:
+            self.size -= self._entries.popitem(last=False)[1].nbytes

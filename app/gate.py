@@ -21,7 +21,8 @@ class Gate:
 
     - A body over the limit is refused: by its declared length at once, else while it streams in.
     - At most `max_requests` with pictures are admitted at a time; the next one gets 503 at once.
-    - Such a one that is not answered by the deadline gets 504. Then, and when its client has
+    - Such a one that is not answered by the deadline gets 504, or 408 where its body had not come
+      by then. Then, and when its client has
       gone away, what has not reached the model yet never does.
     """
 
@@ -70,7 +71,7 @@ class Gate:
             self.admitted -= 1
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = gone = False
+        started = gone = uploaded = False
         watcher: asyncio.Task[None] | None = None
 
         async def watch() -> None:
@@ -81,9 +82,10 @@ class Gate:
                 deadline.reschedule(asyncio.get_running_loop().time())
 
         async def receive_then_watch() -> Message:
-            nonlocal watcher
+            nonlocal watcher, uploaded
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
+                uploaded = True
                 watcher = asyncio.create_task(watch())
             return message
 
@@ -101,11 +103,15 @@ class Gate:
             if started or not deadline.expired():
                 raise
             if not gone:
+                code, detail = (
+                    ("deadline-passed", "no result after {:g} seconds; choose a smaller size")
+                    if uploaded
+                    else ("upload-too-slow", "the body had not come after {:g} seconds")
+                )
                 response = problem(
                     scope,
-                    "deadline-passed",
-                    f"no result after {seconds:g} seconds; choose a smaller size, "
-                    "or try again later",
+                    code,
+                    f"{detail.format(seconds)}, or try again later",
                     limit=seconds,
                     headers={"Connection": "close"},
                 )

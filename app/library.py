@@ -14,14 +14,21 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
-from PIL import Image, ImageOps
+from PIL import Image
 from sqlalchemy.exc import IntegrityError
 
 from app.database import Database
 from app.problems import ServiceError
 from model.adain import ChannelStatistics
 from model.errors import ParameterError
-from model.image import encode_image, flatten, normalize, read_image, resize_shortest
+from model.image import (
+    encode_image,
+    flatten,
+    normalize,
+    read_image,
+    resize_longest,
+    resize_shortest,
+)
 from model.parameters import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, check_range
 
 Result = TypeVar("Result")
@@ -285,7 +292,7 @@ def unique(name: str) -> Iterator[None]:
 
 def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
     """Return the insertion of a style: its picture's file, and the same decoded."""
-    thumbnail = ImageOps.contain(flatten(picture), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    thumbnail = resize_longest(flatten(picture), min(max(picture.size), THUMBNAIL_SIDE))
     return styles_table.insert().values(
         id=secrets.token_hex(8),
         name=name,

@@ -14,6 +14,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.metrics import Metrics
+
 logger = logging.getLogger("adain.request")
 
 # What a proxy may hand us as its own id for the request; anything else is replaced.
@@ -57,14 +59,15 @@ def request_id(scope: Scope) -> str:
 
 
 class RequestLog:
-    """Middleware: gives every response its X-Request-ID, and logs one line for each request.
+    """Middleware: gives every response its X-Request-ID, and logs and counts each request.
 
     Handlers add fields (sizes, stage times) to `request.state.log`; no picture content and no file
     names are ever logged.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -73,14 +76,16 @@ class RequestLog:
             return
         started = time.perf_counter()
         fields: dict[str, Any] = {"id": request_id(scope)}
-        scope["state"]["log"] = fields
+        scope["state"].update(log=fields, started=started)
         status = CLIENT_GONE
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = fields["id"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = fields["id"]
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         try:
@@ -89,14 +94,15 @@ class RequestLog:
             status = 500
             raise
         finally:
-            milliseconds = round(1000 * (time.perf_counter() - started), 1)
+            seconds = time.perf_counter() - started
+            self.metrics.count(scope, status, seconds)
             logger.info(
                 "request",
                 extra={
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
-                    "total_ms": milliseconds,
+                    "total_ms": round(1000 * seconds, 1),
                     **fields,
                 },
             )

@@ -12,14 +12,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from app import problems, progress, styles, stylize, web
+from app import metrics, problems, progress, styles, stylize, web
 from app.database import Database
 from app.engine import Engine
 from app.gate import Gate
 from app.library import StyleLibrary
 from app.logs import RequestLog
 from app.problems import Problem, ServiceError
-from app.progress import Progress
 from app.settings import Settings
 from app.starter import starters
 from model.stylizer import Stylizer
@@ -46,10 +45,12 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     settings = settings or Settings()
     stylizer = stylizer or load_stylizer(settings)
     library = load_library(settings)
+    meters = metrics.Metrics()
+    in_work = progress.Progress()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(stylizer, settings.cached_styles)
+        engine = Engine(stylizer, settings.style_cache_bytes)
         app.state.engine = engine
         warm_up = asyncio.create_task(engine.warm_up())
         opening = asyncio.create_task(library.run(lambda: open_library(library)))
@@ -68,9 +69,13 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     )
     app.state.settings = settings
     app.state.library = library
-    app.state.progress = Progress()
-    for router in (stylize.router, styles.router, progress.router):
-        app.include_router(router)
+    app.state.progress = in_work
+    app.state.metrics = meters
+    meters.describe(stylizer)
+    meters.watch("adain_queue_depth", "Stylizations that wait for the model.", in_work.queued)
+    meters.watch("adain_in_work", "Stylizations in work, the waiting ones too.", in_work.all)
+    for routes in (stylize, styles, progress, metrics):
+        app.include_router(routes.router)
     app.add_api_route("/livez", livez, summary="Whether the process answers")
     app.add_api_route(
         "/readyz",
@@ -83,7 +88,7 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     problems.register(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, settings=settings)
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, metrics=meters)
     return app
 
 

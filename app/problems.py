@@ -26,6 +26,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown-request": (404, "No such request is in work"),
     "method-not-allowed": (405, "This path does not take this method"),
     "not-acceptable": (406, "The result cannot be sent as any accepted type"),
+    "upload-too-slow": (408, "The request body took too long"),
     "name-taken": (409, "The library has a style of this name"),
     "body-too-large": (413, "The request body is too large"),
     "image-too-large": (413, "A picture has too many pixels"),
@@ -43,6 +44,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "library-full": (507, "The style library is full"),
 }
 BY_STATUS = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
+# A form can have a thousand fields, each of them wrong.
+MAX_DESCRIBED = 5
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 RETRY_AFTER_SECONDS = {
     "queue-full": "1",
@@ -130,6 +133,7 @@ def problem(
         value=value,
         field=field,
     )
+    scope.setdefault("state", {})["problem"] = code
     headers = dict(headers or {})
     if code in RETRY_AFTER_SECONDS:
         headers["Retry-After"] = RETRY_AFTER_SECONDS[code]
@@ -207,11 +211,13 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         )
     problems = error.errors()
     first = problems[0]
+    left = len(problems) - MAX_DESCRIBED
+    more = [f"and {left} more"] if left > 0 else []
     bounds = [first.get("ctx", {}).get(name) for name in ("ge", "gt", "le", "lt")]
     return problem(
         request.scope,
         "invalid-parameter",
-        "; ".join(describe(each) for each in problems),
+        "; ".join([describe(each) for each in problems[:MAX_DESCRIBED]] + more),
         limit=next((bound for bound in bounds if bound is not None), None),
         value=finite_number(first.get("input")),
         field=field_of(first),
@@ -237,7 +243,7 @@ def describe(error: dict[str, Any]) -> str:
         case "missing":
             return f"{field} is missing: send it as a form field, as in curl -F {field}=..."
         case "extra_forbidden":
-            return f"{field} is no field of this form; see /docs for those that are"
+            return f"{field[:80]} is no field of this form; see /docs for those that are"
         case "value_error" if "UploadFile" in error["msg"]:
             return f"{field} must be a file, as in curl -F {field}=@file.jpg, and is text"
         case _:

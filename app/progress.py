@@ -43,6 +43,14 @@ class Progress:
         finally:
             self._stages.pop(id, None)
 
+    def queued(self) -> int:
+        """Return how many wait for the model."""
+        return list(self._stages.values()).count("queued")
+
+    def all(self) -> int:
+        """Return how many are in work."""
+        return len(self._stages)
+
     def status(self, id: str) -> Status:
         """Return where a request is.
 

@@ -43,7 +43,9 @@ class Settings(BaseSettings):
     max_requests: int = Field(16, ge=1, description="stylizations admitted at a time")
     max_styles: int = Field(8, ge=1, description="most styles of one request")
     deadline_seconds: float = Field(60, gt=0, description="longest time from request to response")
-    cached_styles: int = Field(4096, ge=0, description="style statistics kept, 4 KiB each")
+    style_cache_bytes: int = Field(
+        16 * 2**20, ge=0, description="statistics of uploaded styles kept in memory, 4 KiB each"
+    )
     data_dir: Path = Field(user_data_path("adain"), description="folder of the style library")
     database_url: SecretStr | None = Field(
         None,

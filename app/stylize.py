@@ -17,6 +17,7 @@ from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
 from app.library import StyleLibrary
 from app.logs import request_id
+from app.metrics import Metrics
 from app.negotiation import choose_format
 from app.openapi import DESCRIPTION, RESPONSES
 from app.progress import Progress, Stage
@@ -70,6 +71,7 @@ async def paint(
     state = request.app.state
     engine: Engine = state.engine
     started = time.perf_counter()
+    read_seconds = started - request.state.started
     content, masks, styles = await asyncio.gather(
         read_content(form, state.settings, max_size),
         asyncio.gather(*(read_mask(i, file, state.settings) for i, file in enumerate(form.mask))),
@@ -86,9 +88,11 @@ async def paint(
         if gone.is_set():
             raise asyncio.CancelledError  # nobody reads it: the thread goes on to the next work
 
-    def work() -> tuple[Image.Image, list[ChannelStatistics]]:
+    def work() -> tuple[Image.Image, list[ChannelStatistics], float]:
         enter("painting")
+        begun = time.perf_counter()
         statistics = [style.encode(engine.stylizer, form.style_size) for style in styles]
+        style_seconds = time.perf_counter() - begun
         stylized = engine.stylizer.stylize(
             content,
             statistics,
@@ -98,7 +102,7 @@ async def paint(
             preserve_color=form.preserve_color,
             on_tile=on_tile,
         )
-        return stylized, statistics
+        return stylized, statistics, style_seconds
 
     enter("queued")
     try:
@@ -106,7 +110,7 @@ async def paint(
     except asyncio.CancelledError:
         gone.set()
         raise
-    picture, statistics = timed.result
+    picture, statistics, style_seconds = timed.result
     enter("encoding")
     started = time.perf_counter()
     body = await run_in_threadpool(encode_image, picture, name, form.quality)
@@ -115,11 +119,14 @@ async def paint(
         if not style.known:
             await style.keep(computed)
     stages = {
+        "read": read_seconds,
         "decode": decode_seconds,
         "queue": timed.queue_seconds,
-        "model": timed.model_seconds,
+        "style": style_seconds,
+        "model": timed.model_seconds - style_seconds,
         "encode": encode_seconds,
     }
+    count(state.metrics, stages, styles, picture)
     milliseconds = {name: round(1000 * seconds, 1) for name, seconds in stages.items()}
     request.state.log.update(
         {f"{name}_ms": value for name, value in milliseconds.items()},
@@ -131,6 +138,17 @@ async def paint(
     timing = ", ".join(f"{name};dur={value}" for name, value in milliseconds.items())
     headers = {"Server-Timing": timing, "Vary": "Accept"}
     return Response(body, media_type=f"image/{name}", headers=headers)
+
+
+def count(
+    metrics: Metrics, stages: dict[str, float], styles: list[Style], picture: Image.Image
+) -> None:
+    """Count a stylization that succeeded."""
+    for stage, seconds in stages.items():
+        metrics.stage_seconds.labels(stage).observe(seconds)
+    for style in styles:
+        metrics.styles.labels("known" if style.known else "computed").inc()
+    metrics.pixels.inc(picture.width * picture.height)
 
 
 def largest(settings: Settings, stylizer: Stylizer) -> int:

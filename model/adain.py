@@ -29,6 +29,11 @@ class ChannelStatistics:
     mean: Tensor
     std: Tensor
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that the statistics take."""
+        return self.mean.nbytes + self.std.nbytes
+
     def to(self, device: torch.device) -> ChannelStatistics:
         """Return the statistics on `device`."""
         return ChannelStatistics(self.mean.to(device), self.std.to(device))

@@ -20,7 +20,7 @@ def statistics(value):
 
 
 def test_the_cache_displaces_what_was_unused_for_longest():
-    cache = StyleCache(2)
+    cache = StyleCache(2 * statistics(0.0).nbytes)
     a, b, c = (statistics(float(i)) for i in range(3))
     cache.put("a", a)
     cache.put("b", b)
@@ -29,6 +29,8 @@ def test_the_cache_displaces_what_was_unused_for_longest():
     assert cache.get("b") is None
     assert cache.get("a") is a
     assert cache.get("c") is c
+    cache.put("c", a)
+    assert cache.size == cache.capacity, "what replaces its like takes no more room"
 
 
 def test_a_cache_without_room_keeps_nothing():

@@ -50,7 +50,8 @@ def test_headers_tell_type_stages_and_request(post):
     response = post()
     assert response.headers["content-type"] == "image/png"
     assert re.fullmatch(
-        r"decode;dur=[\d.]+, queue;dur=[\d.]+, model;dur=[\d.]+, encode;dur=[\d.]+",
+        r"read;dur=[\d.]+, decode;dur=[\d.]+, queue;dur=[\d.]+, style;dur=[\d.]+, "
+        r"model;dur=[\d.]+, encode;dur=[\d.]+",
         response.headers["server-timing"],
     )
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])

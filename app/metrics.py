@@ -1,0 +1,103 @@
+"""Prometheus metrics of one service: GET /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+import torch
+from fastapi import APIRouter, Request, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.types import Scope
+
+from model.stylizer import Stylizer
+
+router = APIRouter()
+# From a cached style at 256x256 on a GPU to the largest picture on a CPU, in seconds.
+SECONDS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40, 80)
+UNKNOWN_ROUTE = "none"
+
+
+class Metrics:
+    """Counters, histograms and gauges in a registry of their own.
+
+    Attributes:
+        requests: answers by route, method and status.
+        problems: errors by their code, those that were refused before any work among them.
+        seconds: of whole requests, by route.
+        stage_seconds: of the stages of stylizations; Server-Timing tells the same of one request.
+        styles: styles of requests, by where their statistics came from.
+        pixels: of stylized pictures.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "adain_requests", "Answers.", ("route", "method", "status"), registry=self.registry
+        )
+        self.problems = Counter(
+            "adain_problems", "Errors by code.", ("code",), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "adain_request_seconds",
+            "Whole requests.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "adain_stage_seconds",
+            "Stages of stylizations: read, decode, queue, style, model, encode.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.styles = Counter(
+            "adain_styles",
+            "Styles of stylizations by where their statistics came from: known or computed.",
+            ("source",),
+            registry=self.registry,
+        )
+        self.pixels = Counter("adain_pixels", "Pixels stylized.", registry=self.registry)
+
+    def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
+        """Show `value` of the moment as a gauge."""
+        Gauge(name, what, registry=self.registry).set_function(value)
+
+    def describe(self, stylizer: Stylizer) -> None:
+        """Show which program, device and weights these are."""
+        Info("adain_build", "Program, device and encoder.", registry=self.registry).info(
+            {
+                "version": version("adain"),
+                "torch": torch.__version__,
+                "device": str(stylizer.device),
+                "precision": str(stylizer.dtype).removeprefix("torch."),
+                "encoder": stylizer.encoder_fingerprint,
+            }
+        )
+
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count the answer to a request."""
+        # The route's own path: one series for each route, however many paths are asked for.
+        route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
+        self.requests.labels(route, scope["method"], status).inc()
+        self.seconds.labels(route).observe(seconds)
+        if "problem" in scope["state"]:
+            self.problems.labels(scope["state"]["problem"]).inc()
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+def show(request: Request) -> Response:
+    """Return all metrics in Prometheus' text format."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
