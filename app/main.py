@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -16,6 +17,7 @@ from app import metrics, problems, progress, styles, stylize, web
 from app.database import Database
 from app.engine import Engine
 from app.gate import Gate
+from app.keys import Keys
 from app.library import StyleLibrary
 from app.logs import RequestLog
 from app.problems import Problem, ServiceError
@@ -88,6 +90,17 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     problems.register(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, settings=settings)
+    if settings.api_keys:
+        keys = [key.get_secret_value() for key in settings.api_keys]
+        app.add_middleware(Keys, keys=keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Server-Timing", "X-Request-ID", "Retry-After", "Location"],
+        )
     app.add_middleware(RequestLog, metrics=meters)
     return app
 

@@ -28,7 +28,7 @@ curl -F content=@photo.jpg -F style_id=4f1f7a0c2b9d8e63 HOST/v1/stylize -o out.p
 curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize -o out.png
 ```
 
-`Server-Timing` tells the milliseconds of decode, queue, model and encode.
+`Server-Timing` tells the milliseconds of read, decode, queue, style, model and encode.
 """
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
@@ -52,6 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
             400: "The multipart body is malformed.",
             404: "The library has no style of a style_id.",
             406: "Accept allows none of png, jpeg and webp.",
+            408: "The body took too long.",
             413: "The body, or the pixels of a picture, are over the limit.",
             415: "A file is no picture of a supported format, or the body is no form.",
             422: "A field is missing, unknown or out of range, or a picture is damaged.",

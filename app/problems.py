@@ -21,6 +21,7 @@ logger = logging.getLogger("adain")
 # The one table of our error codes: HTTP status, and a title that never varies.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed-body": (400, "The request body is malformed"),
+    "unauthorized": (401, "A key is missing or unknown"),
     "not-found": (404, "There is nothing at this path"),
     "unknown-style": (404, "The library has no such style"),
     "unknown-request": (404, "No such request is in work"),

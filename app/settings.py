@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
 from model.parameters import MIN_SIZE
@@ -51,17 +51,31 @@ class Settings(BaseSettings):
         None,
         description="postgresql://... of a library that replicas share, in place of data_dir",
     )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="keys that open /v1 and /metrics, between commas; none: open to all"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may use the API, between commas; * is all"
+    )
     max_saved_styles: int = Field(1000, ge=0, description="most styles in the library")
     grace_seconds: int = Field(30, ge=0, description="time to finish requests after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines to print"
     )
 
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Return a text as its parts between commas."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
 
 def describe() -> str:
     """Return one line per setting: variable, default, meaning."""
     lines = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f" (default {field.default})"
+        default = "" if field.default in (None, ()) else f" (default {field.default})"
         lines.append(f"  {PREFIX}{name.upper():<17} {field.description}{default}")
     return "\n".join(lines)

@@ -1,7 +1,10 @@
 // The service's HTTP API. Every failure is a Problem: what was wrong, and which field caused it.
 
+import { $ } from "./dom.js";
+
 const STYLES = "/v1/styles";
 const POLL_MILLISECONDS = 250;
+const KEY = "adain-key";
 const BUSY = ["queue-full", "not-ready"];
 
 export class Problem extends Error {
@@ -24,14 +27,36 @@ export class Problem extends Error {
 
 const unreachable = () => new Problem("The server cannot be reached. Your pictures are still here.");
 
+const keyHeaders = () => {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { "X-API-Key": key } : {};
+};
+
+let asking = null;
+
+/** Ask the visitor for a key, once for all requests that need one; whether one was given. */
+function askKey() {
+  asking ??= new Promise((resolve) => {
+    $("key-form").onsubmit = () => sessionStorage.setItem(KEY, $("key").value.trim());
+    $("key-dialog").onclose = () => {
+      asking = null;
+      resolve($("key-dialog").returnValue === "given");
+    };
+    $("key-dialog").returnValue = "";
+    $("key-dialog").showModal();
+  });
+  return asking;
+}
+
 async function send(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: keyHeaders() });
   } catch {
     throw unreachable();
   }
   if (response.ok) return response;
+  if (response.status === 401 && (await askKey())) return send(path, options);
   throw Problem.parse(await response.text(), response.headers.get("Retry-After"), response.status);
 }
 
@@ -75,6 +100,7 @@ export async function stylize(form, { signal, onStage }) {
     try {
       return await stylizeOnce(form, signal, onStage);
     } catch (problem) {
+      if (problem.code === "unauthorized" && (await askKey())) continue;
       if (!BUSY.includes(problem.code)) throw problem;
       onStage("queued");
       await pause(1000 * problem.retryAfter, signal);
@@ -91,7 +117,8 @@ function stylizeOnce(form, signal, onStage) {
   const done = new Promise((resolve, reject) => {
     request.open("POST", "/v1/stylize");
     request.responseType = "blob";
-    request.setRequestHeader("X-Request-ID", id);
+    const headers = { "X-Request-ID": id, ...keyHeaders() };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onStage("uploading", event.loaded / event.total);
     request.upload.onload = () => follow(id, () => ended, onStage);
     request.onload = async () => {
@@ -115,7 +142,7 @@ async function follow(id, ended, onStage) {
   onStage("queued");
   while (!ended()) {
     try {
-      const response = await fetch(`/v1/requests/${id}`);
+      const response = await fetch(`/v1/requests/${id}`, { headers: keyHeaders() });
       const { stage, ahead } = response.ok ? await response.json() : {};
       if (ended()) return;
       if (stage === "painting" || stage === "encoding") onStage("painting");

@@ -1,7 +1,9 @@
 """GET /metrics after requests over a real server."""
 
+import json
 import re
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from tests.pictures import encoded, painting, photo
 
 FILES = {"content": encoded(photo()), "style": encoded(painting())}
 DATA = {"style_size": "64"}
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -87,3 +90,14 @@ def test_the_process_and_the_build_are_described(client, stylizer):
     assert f'encoder="{stylizer.encoder_fingerprint}"' in text
     assert 'precision="float32"' in text
     assert read(client)["process_resident_memory_bytes",] > 10**8
+
+
+def test_the_dashboard_asks_for_metrics_that_exist(client):
+    client.post("/v1/stylize", files=FILES, data=DATA)
+    client.get("/unknown")
+    known = {name for name, *_ in read(client)}
+    dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked = {name for query in queries for name in re.findall(r"(?:adain|process)_\w+", query)}
+    assert len(asked) >= 10
+    assert asked <= known

@@ -548,3 +548,23 @@ def test_the_page_is_small_and_bound_to_its_own_host(server):
     assert server.get("/page/main.js", headers=known).status_code == 304
     assert tag
     assert server.head("/").status_code == 200
+
+
+def test_a_service_with_keys_asks_for_one(browser, stylizer, tmp_path):
+    with serving(Settings(data_dir=tmp_path, api_keys="open sesame"), stylizer) as client:
+        page = browser.new_page()
+        page.goto(str(client.base_url))
+        for key in ("wrong", "open sesame"):
+            page.wait_for_selector("#key-dialog[open]")
+            page.fill("#key", key)
+            page.keyboard.press("Enter")
+        page.wait_for_selector("#library li")
+        page.set_input_files(
+            "#pick-content", {"name": "c.png", "mimeType": "image/png", "buffer": PHOTO}
+        )
+        page.wait_for_selector("body[data-state=done]")
+        loaded = (
+            "() => [...document.querySelectorAll('.tile img')].some(i => i.naturalWidth === 256)"
+        )
+        page.wait_for_function(loaded)
+        page.close()
