@@ -7,7 +7,7 @@ PORT ?= 8000
 AXE_VERSION := 4.14.1
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: serve test test-fast lint format clean
+.PHONY: serve test test-fast lint format bench clean
 
 serve: $(VENV)/.installed
 	ADAIN_HOST=$(HOST) ADAIN_PORT=$(PORT) $(VENV)/bin/adain serve
@@ -26,6 +26,9 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

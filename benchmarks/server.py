@@ -70,32 +70,56 @@ def main() -> None:
             )
 
 
+class Server:
+    """`adain serve` on a free port of the loopback interface, with a library of its own.
+
+    Attributes:
+        url: the same after each start.
+    """
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = tempfile.TemporaryDirectory()
+
+    def start(self) -> None:
+        """Start the process, and return once its model is warm."""
+        command = [Path(sys.executable).with_name("adain"), "serve", "--port", str(self.port)]
+        settings = {"ADAIN_HOST": "127.0.0.1", "ADAIN_DATA_DIR": self._folder.name}
+        self._process = subprocess.Popen(
+            command, env=os.environ | settings, stdout=subprocess.DEVNULL
+        )
+        wait_until_ready(self.url)
+
+    def stop(self) -> None:
+        """Ask the process to end by SIGTERM, and see that it does so with 0."""
+        self._process.terminate()
+        code = self._process.wait()
+        if code != 0:
+            raise SystemExit(f"adain serve ended with {code} after SIGTERM")
+
+
 @contextmanager
 def serving() -> Iterator[httpx.Client]:
-    """Start `adain serve` with a library of its own, and yield a client of it once it is warm."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("adain"), "serve", "--port", str(port)]
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"ADAIN_HOST": "127.0.0.1", "ADAIN_DATA_DIR": folder}
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                wait_until_ready(client)
-                yield client
-        finally:
-            server.terminate()
-            server.wait()
+    """Run a server, and yield a client of it."""
+    server = Server()
+    server.start()
+    try:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            yield client
+    finally:
+        server.stop()
 
 
-def wait_until_ready(client: httpx.Client) -> None:
-    """Return once the server is warm."""
+def wait_until_ready(url: str) -> None:
+    """Return once the server at `url` is warm."""
     for _ in range(600):
         try:
-            if client.get("/readyz").status_code == 200:
+            if httpx.get(f"{url}/readyz").status_code == 200:
                 return
-        except httpx.ConnectError:
+        except httpx.TransportError:
             pass
         time.sleep(0.1)
     raise SystemExit("the server did not become ready within a minute")

@@ -229,6 +229,8 @@ def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
     """
     pixels = np.asarray(image)
     missing = [max(smallest, -(-side // multiple) * multiple) - side for side in pixels.shape[:2]]
+    if not any(missing):
+        return pixels  # which np.pad would copy
     widths = [(0, n) for n in missing] + [(0, 0)] * (pixels.ndim - 2)
     return np.pad(pixels, widths, mode="reflect")
 

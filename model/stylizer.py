@@ -33,7 +33,7 @@ from model.tiling import OnTile, Window, stylize_tiles
 
 # Painted in tiles above this, which take about twice the time and the memory of one tile.
 MAX_UNTILED_PIXELS = 2048 * 2048
-TILE = 1024
+TILE = 768
 MIN_TILE = 64
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -153,7 +153,7 @@ class Stylizer:
             preserve_color: keep the content's colours and take on the style's strokes alone.
             size: longest side of the result in pixels, 16 or more. None: as the content.
             tile: side in pixels, 64 or more, of the tiles that a larger picture is painted in: the
-                same result in less memory and more time. None: 1024 for pictures of more than
+                same result in less memory and more time. None: 768 for pictures of more than
                 2048 x 2048 pixels, and for those that do not fit the device's memory.
             on_tile: called after each tile with how many are done and how many there are; an error
                 that it raises ends the work.

@@ -1,10 +1,14 @@
 import re
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
-from benchmarks import gallery
+from benchmarks import gallery, soak
+from benchmarks.__main__ import sections
 from benchmarks.library import measure as measure_request
+from benchmarks.limit import multiply_adds
 from benchmarks.plain import Plain
 from benchmarks.server import measure as measure_server
 from benchmarks.speed import CACHED, PLAIN, measure
@@ -39,6 +43,32 @@ def test_a_request_with_a_saved_style_and_with_a_picture(client, known):
     style = client.get("/v1/styles").json()["styles"][0]["id"]
     sent = (None, style) if known else (encoded(painting()), None)
     assert measure_request(client, encoded(photo()), *sent) > 0
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_the_multiply_adds_are_those_that_pytorch_counts(stylizer, side):
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        stylizer.decoder(stylizer.encoder(torch.rand(1, 3, side, side)))
+    convolutions = counter.get_flop_counts()["Global"]
+    counted = sum(flops for call, flops in convolutions.items() if "conv" in str(call))
+    # A multiply-add is two operations; a replicated border is folded too, and cut off.
+    assert counted / 2 == pytest.approx(multiply_adds(side), rel=0.25 * 64 / side)
+
+
+def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
+    made = soak.cases(stylizer)
+    run = soak.Soak(client, made, 3 * len(made))
+    run.work()
+    assert run.found == {"right": 3 * len(made)}
+    wrong = soak.Case(made[0].request, 200, made[0].expected + 1)
+    run = soak.Soak(client, [wrong, soak.Case(made[0].request, 404)], 2)
+    run.work()
+    assert run.found == {"wrong (200)": 2}
+
+
+def test_a_page_keeps_the_sections_that_are_not_run_anew():
+    page = "# Benchmarks\n\ntext\n\n## Tiles\n\na\n\n## The page\n\nb\n"
+    assert sections(page) == {"Tiles": "## Tiles\n\na\n", "The page": "## The page\n\nb\n"}
 
 
 def test_the_gallery_names_the_sources_of_its_pictures():

@@ -121,7 +121,7 @@ def test_a_tile_has_a_least_size(stylizer, style):
         stylizer.stylize(photo(), style, tile=63)
 
 
-@pytest.mark.parametrize("fits", [1024, 512, None])
+@pytest.mark.parametrize("fits", [768, 384, None])
 def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypatch, fits):
     """The memory suffices for a tile of `fits` pixels; PyTorch says so in this error."""
     painted = []
