@@ -22,7 +22,7 @@ import torch
 SECTIONS = {
     "limit": ("How near to what the machine can multiply", []),
     "speed": ("Against the method as it is usually scripted", ["--sizes", "256", "512", "1024"]),
-    "tiling": ("Tiles", ["--huge", "6000"]),
+    "tiling": ("Tiles", ["--huge", "10000"]),
     "server": ("What HTTP adds", []),
     "library": ("Saved styles", []),
     "page": ("The page", []),

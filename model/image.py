@@ -110,8 +110,11 @@ def announces_format(data: bytes) -> bool:
 def normalize(image: Image.Image) -> Image.Image:
     """Return any PIL image as upright 8-bit sRGB: RGB, or RGBA where it has transparency.
 
-    A normalized image comes out as it went in.
+    A normalized image comes out as it went in, itself: a copy of a huge one would cost much memory.
     """
+    silent = type(image) is Image.Image and not image.info and not image.getexif()
+    if silent and image.mode in ("RGB", "RGBA"):
+        return image
     profile = image.info.get("icc_profile")
     image = upright(image)
     opacity = None
@@ -152,7 +155,7 @@ def to_8_bit(image: Image.Image) -> Image.Image:
         return image.convert("LA").convert("L") if image.mode == "La" else image.convert("L")
     if image.mode == "RGBa":
         return image.convert("RGBA").convert("RGB")
-    return image.copy() if image.mode in PROFILE_SPACES else image.convert("RGB")
+    return image if image.mode in PROFILE_SPACES else image.convert("RGB")
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -316,3 +316,12 @@ def test_flatten_and_mask_treat_transparency_as_unpainted():
     assert flatten(Image.new("RGBA", (1, 1), (9, 9, 9, 0))).getpixel((0, 0)) == (255, 255, 255)
     assert to_mask(clear).getpixel((0, 0)) == 0
     assert to_mask(Image.new("1", (1, 1), 1)).getpixel((0, 0)) == 255
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_normalized_picture_is_not_copied(mode):
+    image = photo().convert(mode)
+    assert normalize(image) is image
+    turned = photo()
+    turned.info["exif"] = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    assert normalize(turned).size == (64, 96), "what still has something to tell is heard"
