@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import threading
 import unicodedata
@@ -33,6 +34,7 @@ from model.parameters import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, check_range
 
 Result = TypeVar("Result")
 MAX_NAME_LENGTH = 80
+ID = re.compile("[0-9a-f]{16}")
 THUMBNAIL_SIDE = 256
 THUMBNAIL_FORMAT = "webp"
 THUMBNAIL_QUALITY = 80
@@ -150,8 +152,8 @@ class StyleLibrary:
                 elif version != SCHEMA_VERSION:
                     raise ServiceError(
                         "library-unavailable",
-                        f"the style library at {self.database.place} has version {version}, and "
-                        f"this program reads {SCHEMA_VERSION}; use the program that wrote it",
+                        f"the style library has version {version}, and this program reads "
+                        f"{SCHEMA_VERSION}; use the program that wrote it",
                     )
             self._prepared = True
 
@@ -189,7 +191,7 @@ class StyleLibrary:
         name = clean_name(name)
         change = (
             styles_table.update()
-            .where(styles_table.c.id == id)
+            .where(has_id(id))
             .values(name=name, name_key=name_key(name))
             .returning(*LISTED)
         )
@@ -201,7 +203,7 @@ class StyleLibrary:
         """Delete a style and its statistics; return whether it was there."""
         self.prepare()
         with self.database.write() as connection:
-            done = connection.execute(styles_table.delete().where(styles_table.c.id == id))
+            done = connection.execute(styles_table.delete().where(has_id(id)))
         return done.rowcount > 0
 
     def page(self, limit: int, after: int = 0) -> list[SavedStyle]:
@@ -214,22 +216,24 @@ class StyleLibrary:
 
     def get(self, id: str) -> SavedStyle:
         """Return a style."""
-        return saved(known(self._row(styles_table.c.id == id, *LISTED), id))
+        return saved(known(self._row(has_id(id), *LISTED), id))
 
     def find(self, name: str) -> SavedStyle:
         """Return the style of a name or an id."""
-        same = sql.or_(styles_table.c.name_key == name_key(name), styles_table.c.id == name)
+        # What cannot be a name is none: PostgreSQL would refuse the very question.
+        key = name_key(name) if name.isprintable() else ""
+        same = sql.or_(styles_table.c.name_key == key, has_id(name))
         return saved(known(self._row(same, *LISTED), name))
 
     def thumbnail(self, id: str) -> bytes:
         """Return a WebP file of at most 256 pixels a side."""
         column = styles_table.c.thumbnail
-        return bytes(known(self._row(styles_table.c.id == id, column), id)[0])
+        return bytes(known(self._row(has_id(id), column), id)[0])
 
     def picture(self, id: str) -> Image.Image:
         """Return the picture of a style, RGB."""
         column = styles_table.c.picture
-        return read_image(bytes(known(self._row(styles_table.c.id == id, column), id)[0]))
+        return read_image(bytes(known(self._row(has_id(id), column), id)[0]))
 
     def statistics(self, id: str, style_size: int, encoder: str) -> ChannelStatistics | None:
         """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
@@ -243,7 +247,7 @@ class StyleLibrary:
         same = (table.c.style == styles_table.c.number, table.c.style_size == style_size)
         joined = styles_table.outerjoin(table, sql.and_(*same, table.c.encoder == encoder))
         column = table.c.statistics
-        row = known(self._row(styles_table.c.id == id, column, source=joined), id)
+        row = known(self._row(has_id(id), column, source=joined), id)
         try:
             return None if row[0] is None else ChannelStatistics.from_bytes(bytes(row[0]))
         except ParameterError:
@@ -254,7 +258,7 @@ class StyleLibrary:
         self.prepare()
         table = statistics_table
         key = {"style_size": style_size, "encoder": encoder}
-        number = sql.select(styles_table.c.number).where(styles_table.c.id == id)
+        number = sql.select(styles_table.c.number).where(has_id(id))
         same = [table.c[name] == value for name, value in key.items()]
         try:
             with self.database.write() as connection:
@@ -277,6 +281,11 @@ class StyleLibrary:
         with self.database.read() as connection:
             query = sql.select(*columns).select_from(source).where(condition)
             return connection.execute(query).first()
+
+
+def has_id(id: str) -> sql.ColumnElement[bool]:
+    """Return the condition that a style has an id; what cannot be one, none has."""
+    return styles_table.c.id == id if ID.fullmatch(id) else sql.false()
 
 
 @contextmanager

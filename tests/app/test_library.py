@@ -129,6 +129,15 @@ def test_a_rename_keeps_id_place_and_statistics(library, style):
     assert library.rename(first.id, "C").name == "C", "its own name in another case is free"
 
 
+@pytest.mark.parametrize("id", ["", "nothing", "a\0b", "\ud800", "x" * 10**6, "0" * 16])
+def test_what_is_no_id(library, id):
+    library.add("a", painting())
+    for use in (library.get, library.find, library.picture, library.thumbnail):
+        assert code_of(use, id) == "unknown-style"
+    assert code_of(library.rename, id, "b") == "unknown-style"
+    assert library.remove(id) is False
+
+
 def test_deleting_is_idempotent_and_frees_the_name(library, style):
     first = library.add("a", painting())
     library.keep(first.id, 64, ENCODER, style)
