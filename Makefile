@@ -7,7 +7,7 @@ PORT ?= 8000
 AXE_VERSION := 4.14.1
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: serve test test-fast lint format bench clean
+.PHONY: serve test test-fast lint format bench audit clean
 
 serve: $(VENV)/.installed
 	ADAIN_HOST=$(HOST) ADAIN_PORT=$(PORT) $(VENV)/bin/adain serve
@@ -29,6 +29,11 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks
+
+# Asks the package index for known weaknesses of the pinned versions: needs the internet.
+audit: $(VENV)/.installed
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet pip-audit
+	$(VENV)/bin/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
