@@ -27,6 +27,7 @@ SECTIONS = {
     ),
     "tiling": ("Tiles", ["tiling", "--huge", "10000"]),
     "server": ("What HTTP adds", ["server"]),
+    "load": ("Many clients", ["load"]),
     "library": ("Saved styles", ["library"]),
     "page": ("The page", ["page"]),
     "soak": ("Every answer, through restarts", ["soak"]),

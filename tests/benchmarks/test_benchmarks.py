@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
-from benchmarks import gallery, soak
+from benchmarks import gallery, load, soak
 from benchmarks.__main__ import sections
 from benchmarks.library import measure as measure_request
 from benchmarks.limit import multiply_adds
@@ -53,6 +53,15 @@ def test_the_multiply_adds_are_those_that_pytorch_counts(stylizer, side):
     counted = sum(flops for call, flops in convolutions.items() if "conv" in str(call))
     # A multiply-add is two operations; a replicated border is folded too, and cut off.
     assert counted / 2 == pytest.approx(multiply_adds(side), rel=0.25 * 64 / side)
+
+
+def test_load_measures_every_request(client):
+    style = client.get("/v1/styles").json()["styles"][0]["id"]
+    rate, waits = load.load(client, 3, 6, encoded(photo()), style)
+    assert rate > 0
+    assert len(waits) == 6
+    assert load.percentile([3.0, 1.0, 2.0, 4.0], 0.5) == 3.0
+    assert load.percentile([1.0, 2.0], 0.99) == 2.0
 
 
 def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
