@@ -6,13 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.engine import Engine
+from app.engine import Engine, Timed
 from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
 from app.library import StyleLibrary
@@ -64,80 +65,108 @@ async def stylize(
         return await paint(request, form, name, max_size, enter)
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The pictures of a request: the content in the size of the result, a mask for each style."""
+
+    content: Image.Image
+    masks: list[Image.Image]
+    styles: list[Style]
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """What the model made: the picture, the styles' statistics, and the seconds for these."""
+
+    picture: Image.Image
+    statistics: list[ChannelStatistics]
+    style_seconds: float
+
+
 async def paint(
     request: Request, form: StylizeForm, name: str, max_size: int, enter: Callable[[Stage], None]
 ) -> Response:
     """Decode the pictures of a checked form, stylize, and encode; `enter` is told each stage."""
-    state = request.app.state
-    engine: Engine = state.engine
+    engine: Engine = request.app.state.engine
     started = time.perf_counter()
-    read_seconds = started - request.state.started
-    content, masks, styles = await asyncio.gather(
-        read_content(form, state.settings, max_size),
-        asyncio.gather(*(read_mask(i, file, state.settings) for i, file in enumerate(form.mask))),
-        read_styles(form, engine, state.library, state.settings),
-    )
-    if masks:
-        # Before the queue: a mask that does not fit must not cost the model's time.
-        masks = await run_in_threadpool(fit_masks, masks, len(styles), content.size)
-    decode_seconds = time.perf_counter() - started
-
-    gone = threading.Event()
-
-    def on_tile(done: int, total: int) -> None:
-        if gone.is_set():
-            raise asyncio.CancelledError  # nobody reads it: the thread goes on to the next work
-
-    def work() -> tuple[Image.Image, list[ChannelStatistics], float]:
-        enter("painting")
-        begun = time.perf_counter()
-        statistics = [style.encode(engine.stylizer, form.style_size) for style in styles]
-        style_seconds = time.perf_counter() - begun
-        stylized = engine.stylizer.stylize(
-            content,
-            statistics,
-            weights=form.weight or None,
-            alpha=form.alpha,
-            masks=masks or None,
-            preserve_color=form.preserve_color,
-            on_tile=on_tile,
-        )
-        return stylized, statistics, style_seconds
-
+    inputs = await decode(request, form, max_size)
+    decoded = time.perf_counter()
     enter("queued")
-    try:
-        timed = await engine.run(work)
-    except asyncio.CancelledError:
-        gone.set()
-        raise
-    picture, statistics, style_seconds = timed.result
+    timed = await run_model(engine, form, inputs, enter)
+    painted = timed.result
     enter("encoding")
-    started = time.perf_counter()
-    body = await run_in_threadpool(encode_image, picture, name, form.quality)
-    encode_seconds = time.perf_counter() - started
-    for style, computed in zip(styles, statistics, strict=True):
-        if not style.known:
-            await style.keep(computed)
+    begun = time.perf_counter()
+    body = await run_in_threadpool(encode_image, painted.picture, name, form.quality)
     stages = {
-        "read": read_seconds,
-        "decode": decode_seconds,
+        "read": started - request.state.started,
+        "decode": decoded - started,
         "queue": timed.queue_seconds,
-        "style": style_seconds,
-        "model": timed.model_seconds - style_seconds,
-        "encode": encode_seconds,
+        "style": painted.style_seconds,
+        "model": timed.model_seconds - painted.style_seconds,
+        "encode": time.perf_counter() - begun,
     }
-    count(state.metrics, stages, styles, picture)
+    for style, statistics in zip(inputs.styles, painted.statistics, strict=True):
+        if not style.known:
+            await style.keep(statistics)
+    count(request.app.state.metrics, stages, inputs.styles, painted.picture)
     milliseconds = {name: round(1000 * seconds, 1) for name, seconds in stages.items()}
     request.state.log.update(
         {f"{name}_ms": value for name, value in milliseconds.items()},
-        size=f"{picture.width}x{picture.height}",
-        styles=len(styles),
+        size=f"{painted.picture.width}x{painted.picture.height}",
+        styles=len(inputs.styles),
         format=name,
         bytes=len(body),
     )
     timing = ", ".join(f"{name};dur={value}" for name, value in milliseconds.items())
     headers = {"Server-Timing": timing, "Vary": "Accept"}
     return Response(body, media_type=f"image/{name}", headers=headers)
+
+
+async def decode(request: Request, form: StylizeForm, max_size: int) -> Inputs:
+    """Read the pictures of a form, all at once."""
+    state = request.app.state
+    content, masks, styles = await asyncio.gather(
+        read_content(form, state.settings, max_size),
+        asyncio.gather(*(read_mask(i, file, state.settings) for i, file in enumerate(form.mask))),
+        read_styles(form, state.engine, state.library, state.settings),
+    )
+    if masks:
+        # Before the queue: a mask that does not fit must not cost the model's time.
+        masks = await run_in_threadpool(fit_masks, masks, len(styles), content.size)
+    return Inputs(content, masks, styles)
+
+
+async def run_model(
+    engine: Engine, form: StylizeForm, inputs: Inputs, enter: Callable[[Stage], None]
+) -> Timed[Painted]:
+    """Encode the styles that are not known, and stylize, in the model's thread."""
+    gone = threading.Event()
+
+    def on_tile(done: int, total: int) -> None:
+        if gone.is_set():
+            raise asyncio.CancelledError  # nobody reads it: the thread goes on to the next work
+
+    def work() -> Painted:
+        enter("painting")
+        begun = time.perf_counter()
+        statistics = [style.encode(engine.stylizer, form.style_size) for style in inputs.styles]
+        style_seconds = time.perf_counter() - begun
+        picture = engine.stylizer.stylize(
+            inputs.content,
+            statistics,
+            weights=form.weight or None,
+            alpha=form.alpha,
+            masks=inputs.masks or None,
+            preserve_color=form.preserve_color,
+            on_tile=on_tile,
+        )
+        return Painted(picture, statistics, style_seconds)
+
+    try:
+        return await engine.run(work)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
 
 
 def count(
