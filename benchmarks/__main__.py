@@ -18,6 +18,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.plots import PLOTS, table
+
 # In the order of the page: a name, what the section answers, and the module with its arguments.
 SECTIONS = {
     "limit": ("How near to what the machine can multiply", ["limit"]),
@@ -71,16 +73,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", choices=[*SECTIONS, []], metavar="NAME")
+    parser.add_argument("names", nargs="*", choices=[*SECTIONS, "plots", []], metavar="NAME")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks"))
     args = parser.parse_args()
     page = args.output / "README.md"
     kept = sections(page.read_text()) if page.exists() else {}
-    for name in args.names or SECTIONS:
+    # With "plots" alone only these are drawn anew.
+    for name in [name for name in args.names or SECTIONS if name != "plots"]:
         kept[SECTIONS[name][0]] = section(name)
     args.output.mkdir(parents=True, exist_ok=True)
-    ordered = [kept[title] for title, _ in SECTIONS.values() if title in kept]
+    ordered = [
+        illustrated(name, kept, page.parent) for name in SECTIONS if SECTIONS[name][0] in kept
+    ]
     page.write_text("\n".join([HEAD, *ordered]))
+
+
+def illustrated(name: str, kept: dict[str, str], folder: Path) -> str:
+    """Return a section, with its plot where there is one, which is drawn anew."""
+    text = kept[SECTIONS[name][0]]
+    if name not in PLOTS:
+        return text
+    PLOTS[name](table(text), folder / f"{name}.png")
+    picture = f"![{SECTIONS[name][0]}]({name}.png)\n"
+    return text if picture in text else f"{text}\n{picture}"
 
 
 def sections(text: str) -> dict[str, str]:

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,13 +7,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
 from benchmarks import gallery, load, soak
-from benchmarks.__main__ import sections
+from benchmarks.__main__ import SECTIONS, illustrated, sections
 from benchmarks.library import measure as measure_request
 from benchmarks.limit import multiply_adds
 from benchmarks.plain import Plain
+from benchmarks.plots import PLOTS
 from benchmarks.server import measure as measure_server
 from benchmarks.speed import CACHED, PLAIN, measure
+from model import read_image
 from tests.pictures import difference, encoded, painting, photo
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_plain_implementation_is_the_same_method(stylizer):
@@ -78,6 +83,15 @@ def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
 def test_a_page_keeps_the_sections_that_are_not_run_anew():
     page = "# Benchmarks\n\ntext\n\n## Tiles\n\na\n\n## The page\n\nb\n"
     assert sections(page) == {"Tiles": "## Tiles\n\na\n", "The page": "## The page\n\nb\n"}
+
+
+def test_plots_are_drawn_from_the_page(tmp_path):
+    page = (ROOT / "docs" / "benchmarks" / "README.md").read_text()
+    kept = sections(page)
+    for name in PLOTS:
+        text = illustrated(name, kept, tmp_path)
+        assert text == kept[SECTIONS[name][0]], "the page has its plot already"
+        assert read_image(tmp_path / f"{name}.png").width > 300
 
 
 def test_the_gallery_names_the_sources_of_its_pictures():
