@@ -20,11 +20,13 @@ export function showError(id, message) {
   $(id).hidden = !message;
 }
 
-/** Call `action` once `milliseconds` have passed without another call. */
+/** Call `action` once `milliseconds` have passed without another call; `cancel` calls it off. */
 export function debounce(action, milliseconds) {
   let timer;
-  return () => {
-    clearTimeout(timer);
+  const cancel = () => clearTimeout(timer);
+  const call = () => {
+    cancel();
     timer = setTimeout(action, milliseconds);
   };
+  return Object.assign(call, { cancel });
 }

@@ -71,6 +71,7 @@ async function fitContent() {
 // Painting
 
 async function paint() {
+  render.cancel(); // this is what was to come
   painting?.abort();
   showError("render-error");
   if (!content || !styles.chosen.length) return;
