@@ -257,7 +257,7 @@ def test_what_is_no_picture_is_told_and_takes_nothing_away(painted, name, data, 
     assert difference(painted.result(), before) == 0
     painted.send("drop", name, data, "#styles")
     assert said in painted.text("#style-error") or name == "notes.txt"
-    painted.page.wait_for_timeout(400)
+    painted.state("done")  # with the style of before
     assert difference(painted.painted(lambda: painted.set("alpha", 50)), before) > 1
 
 
