@@ -64,21 +64,18 @@ class StylizeForm(BaseModel):
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
 
 
-class SaveForm(BaseModel):
-    """A style for the library."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(description="1 to 80 characters of any script; no two styles share one.")
-    file: UploadFile = Field(description="The style picture, of the formats of a content.")
-
-
 class RenameForm(BaseModel):
     """Another name for a style of the library."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="1 to 80 characters of any script; no two styles share one.")
+
+
+class SaveForm(RenameForm):
+    """A style for the library."""
+
+    file: UploadFile = Field(description="The style picture, of the formats of a content.")
 
 
 def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Response, sync_playwright
 from benchmarks.server import serving
 from benchmarks.speed import picture
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # From the change of the file input to the first frame with the result in it.
 WATCH = """() => {
