@@ -1,116 +1,125 @@
-"""The engine: the one thread that owns the model, and the styles that it remembers."""
+"""The engine: the one thread that owns the model, and what waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from PIL import Image
 
-from model.adain import ChannelStatistics
+from app.batch import Job, Painted, paint_all
+from model.painting import Painting
 from model.parameters import MIN_STYLE_SIZE
 from model.stylizer import Stylizer
 
-Result = TypeVar("Result")
 WARM_UP_SIDE = 256
+# By device type: most pixels of a batch. More of them make it hardly faster, and take memory.
+BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
 
-@dataclass(frozen=True, slots=True)
-class Timed(Generic[Result]):
-    """What the model's thread returned, and how long that took.
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """What the model made of a job, and how long that took.
 
     Attributes:
-        result: of the work.
+        painted: the result.
         queue_seconds: from the asking to the start of the work.
-        model_seconds: from the start to the end of the work.
+        model_seconds: from the start to the end of the work, all of its batch.
     """
 
-    result: Result
+    painted: Painted
     queue_seconds: float
     model_seconds: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """A job that waits: its caller, and when that asked."""
+
+    job: Job
+    future: Future[Timed]
+    asked: float
+
+
 class Engine:
-    """Runs work on the model one piece at a time, off the event loop.
+    """Paints job after job, off the event loop; those of one size that wait together, at once.
+
+    It never waits for a batch to fill. Jobs are begun in the order in which they were asked for,
+    but for those that are taken along because they have the size of the one whose turn it is.
 
     Attributes:
         stylizer: the model.
-        styles: statistics of styles seen before.
         ready: whether the warm-up is done.
     """
 
-    def __init__(self, stylizer: Stylizer, style_cache_bytes: int) -> None:
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        max_batch: int = 1,
+        on_batch: Callable[[int], object] = lambda size: None,
+    ) -> None:
         self.stylizer = stylizer
-        self.styles = StyleCache(style_cache_bytes)
         self.ready = False
+        self._max_batch = max_batch
+        self._on_batch = on_batch
+        self._waiting: list[Ticket] = []
+        self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    async def run(self, work: Callable[[], Result]) -> Timed[Result]:
-        """Run `work` in the model's thread, after all that was asked for earlier.
+    async def stylize(self, job: Job) -> Timed:
+        """Paint a job. A caller that is cancelled while its job waits takes it out of the queue.
 
-        A caller that is cancelled while its work waits takes the work out of the queue.
+        Raises:
+            Exception: what the model raised for this job.
         """
-        asked = time.perf_counter()
+        ticket = Ticket(job, Future(), time.perf_counter())
+        with self._lock:
+            self._waiting.append(ticket)
+        # One call for each ticket, so that the last call finds none left.
+        self._thread.submit(self._paint_next)
+        return await asyncio.wrap_future(ticket.future)
 
-        def timed() -> Timed[Result]:
-            started = time.perf_counter()
-            result = work()
-            return Timed(result, started - asked, time.perf_counter() - started)
+    def _paint_next(self) -> None:
+        batch = self._take()
+        if not batch:
+            return
+        started = time.perf_counter()
+        self._on_batch(len(batch))
+        results = paint_all(self.stylizer, [ticket.job for ticket in batch])
+        seconds = time.perf_counter() - started
+        for ticket, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                ticket.future.set_exception(result)
+            else:
+                ticket.future.set_result(Timed(result, started - ticket.asked, seconds))
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, timed)
+    def _take(self) -> list[Ticket]:
+        """Take the ticket that waits longest, and others of its size, as many as make a batch."""
+        with self._lock:
+            waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
+            batch = []
+            if waiting:
+                width, height = size = waiting[0].job.size
+                fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
+                most = max(1, min(self._max_batch, fit))
+                batch = [ticket for ticket in waiting if ticket.job.size == size][:most]
+            self._waiting = [ticket for ticket in waiting if ticket not in batch]
+        return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
 
     async def warm_up(self) -> None:
         """Stylize once, so that the first request finds memory and kernels prepared."""
         picture = Image.new("RGB", (WARM_UP_SIDE, WARM_UP_SIDE))
-
-        def stylize() -> None:
-            style = self.stylizer.encode_style(picture, style_size=MIN_STYLE_SIZE)
-            self.stylizer.stylize(picture, style)
-
-        await self.run(stylize)
+        await self.stylize(Job(Painting.plan(picture, 1), [picture], MIN_STYLE_SIZE))
         self.ready = True
 
     def close(self) -> None:
         """Drop what waits, and wait for what runs."""
         self.ready = False
+        with self._lock:
+            for ticket in self._waiting:
+                ticket.future.cancel()
         self._thread.shutdown(cancel_futures=True)
-
-
-class StyleCache:
-    """The statistics of the styles used last, by the picture file and style_size.
-
-    Attributes:
-        capacity: most bytes of statistics.
-        size: bytes of statistics held.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.size = 0
-        self._entries: OrderedDict[str, ChannelStatistics] = OrderedDict()
-
-    @staticmethod
-    def key(file: bytes, style_size: int) -> str:
-        """Return the key of a style picture's file at a size."""
-        return f"{hashlib.sha256(file).hexdigest()}-{style_size}"
-
-    def get(self, key: str) -> ChannelStatistics | None:
-        """Return what was put under `key`, unless it has been displaced since."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
-
-    def put(self, key: str, statistics: ChannelStatistics) -> None:
-        """Remember `statistics`, displacing those unused for longest."""
-        if key in self._entries:
-            self.size -= self._entries.pop(key).nbytes
-        self._entries[key] = statistics
-        self.size += statistics.nbytes
-        while self.size > self.capacity:
-            self.size -= self._entries.popitem(last=False)[1].nbytes

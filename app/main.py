@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from app import metrics, problems, progress, styles, stylize, web
+from app.cache import StyleCache
 from app.database import Database
 from app.engine import Engine
 from app.gate import Gate
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(stylizer, settings.style_cache_bytes)
+        engine = Engine(stylizer, settings.max_batch, meters.batch_size.observe)
         app.state.engine = engine
         warm_up = asyncio.create_task(engine.warm_up())
         opening = asyncio.create_task(library.run(lambda: open_library(library)))
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.cache = StyleCache(settings.style_cache_bytes)
     app.state.library = library
     app.state.progress = in_work
     app.state.metrics = meters

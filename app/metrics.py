@@ -24,6 +24,7 @@ from model.stylizer import Stylizer
 router = APIRouter()
 # From a cached style at 256x256 on a GPU to the largest picture on a CPU, in seconds.
 SECONDS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40, 80)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 UNKNOWN_ROUTE = "none"
 
 
@@ -35,6 +36,7 @@ class Metrics:
         problems: errors by their code, those that were refused before any work among them.
         seconds: of whole requests, by route.
         stage_seconds: of the stages of stylizations; Server-Timing tells the same of one request.
+        batch_size: stylizations that the model took at once.
         styles: styles of requests, by where their statistics came from.
         pixels: of stylized pictures.
     """
@@ -60,6 +62,12 @@ class Metrics:
             "Stages of stylizations: read, decode, queue, style, model, encode.",
             ("stage",),
             buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "adain_batch_size",
+            "Stylizations that the model took at once.",
+            buckets=BATCH_SIZES,
             registry=self.registry,
         )
         self.styles = Counter(

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         description="longest side of a result in pixels; by default 4096 on CUDA, else 2048",
     )
     max_requests: int = Field(16, ge=1, description="stylizations admitted at a time")
+    max_batch: int = Field(
+        8, ge=1, description="stylizations of one size that are painted at once, where they wait"
+    )
     max_styles: int = Field(8, ge=1, description="most styles of one request")
     deadline_seconds: float = Field(60, gt=0, description="longest time from request to response")
     style_cache_bytes: int = Field(

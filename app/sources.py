@@ -10,7 +10,7 @@ from fastapi import UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.engine import Engine, StyleCache
+from app.cache import StyleCache
 from app.form import decode_picture
 from app.library import StyleLibrary
 from app.problems import ServiceError
@@ -18,7 +18,6 @@ from app.settings import Settings
 from model.adain import ChannelStatistics
 from model.errors import naming
 from model.parameters import fit_style
-from model.stylizer import Stylizer
 
 logger = logging.getLogger("adain")
 
@@ -40,24 +39,18 @@ class Style:
         """Whether there is nothing to compute."""
         return isinstance(self.source, ChannelStatistics)
 
-    def encode(self, stylizer: Stylizer, style_size: int) -> ChannelStatistics:
-        """Return the statistics, computed where they are not known."""
-        if isinstance(self.source, ChannelStatistics):
-            return self.source
-        return stylizer.encode_style(self.source, style_size=style_size)
-
 
 async def read_style(
-    index: int, file: UploadFile, style_size: int, engine: Engine, settings: Settings
+    index: int, file: UploadFile, style_size: int, cache: StyleCache, settings: Settings
 ) -> Style:
     """Return the style that a request brought as a file."""
     data = await file.read()
     key = StyleCache.key(data, style_size)
 
     async def keep(statistics: ChannelStatistics) -> None:
-        engine.styles.put(key, statistics)
+        cache.put(key, statistics)
 
-    statistics = engine.styles.get(key)
+    statistics = cache.get(key)
     if statistics is not None:
         return Style(statistics, keep)
 
@@ -69,10 +62,9 @@ async def read_style(
 
 
 async def read_saved_style(
-    index: int, id: str, style_size: int, engine: Engine, library: StyleLibrary
+    index: int, id: str, style_size: int, encoder: str, library: StyleLibrary
 ) -> Style:
-    """Return the style that a request named by its id."""
-    encoder = engine.stylizer.encoder_fingerprint
+    """Return the style that a request named by its id; `encoder` is the encoder's fingerprint."""
 
     async def keep(statistics: ChannelStatistics) -> None:
         try:

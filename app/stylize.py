@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
+from app.batch import Job
 from app.engine import Engine, Timed
 from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
-from app.library import StyleLibrary
 from app.logs import request_id
 from app.metrics import Metrics
 from app.negotiation import choose_format
@@ -24,16 +25,10 @@ from app.openapi import DESCRIPTION, RESPONSES
 from app.progress import Progress, Stage
 from app.settings import Settings
 from app.sources import Style, read_saved_style, read_style
-from model.adain import ChannelStatistics
 from model.errors import ParameterError
 from model.image import encode_image, resize_longest
-from model.parameters import (
-    MIN_SIZE,
-    check_count,
-    check_range,
-    fit_masks,
-    normalize_weights,
-)
+from model.painting import Painting
+from model.parameters import MIN_SIZE, check_count, check_range, normalize_weights
 from model.stylizer import Stylizer
 
 router = APIRouter()
@@ -67,36 +62,30 @@ async def stylize(
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The pictures of a request: the content in the size of the result, a mask for each style."""
+    """What a request brought: the content with its controls, and the styles."""
 
-    content: Image.Image
-    masks: list[Image.Image]
+    painting: Painting
     styles: list[Style]
-
-
-@dataclass(frozen=True, slots=True)
-class Painted:
-    """What the model made: the picture, the styles' statistics, and the seconds for these."""
-
-    picture: Image.Image
-    statistics: list[ChannelStatistics]
-    style_seconds: float
 
 
 async def paint(
     request: Request, form: StylizeForm, name: str, max_size: int, enter: Callable[[Stage], None]
 ) -> Response:
     """Decode the pictures of a checked form, stylize, and encode; `enter` is told each stage."""
-    engine: Engine = request.app.state.engine
     started = time.perf_counter()
     inputs = await decode(request, form, max_size)
     decoded = time.perf_counter()
     enter("queued")
-    timed = await run_model(engine, form, inputs, enter)
-    painted = timed.result
+    timed = await run_model(request.app.state.engine, form, inputs, enter)
+    painted = timed.painted
     enter("encoding")
     begun = time.perf_counter()
-    body = await run_in_threadpool(encode_image, painted.picture, name, form.quality)
+
+    def encode() -> bytes:
+        picture = inputs.painting.finish(painted.pixels)
+        return encode_image(picture, name, form.quality)
+
+    body = await run_in_threadpool(encode)
     stages = {
         "read": started - request.state.started,
         "decode": decoded - started,
@@ -108,11 +97,12 @@ async def paint(
     for style, statistics in zip(inputs.styles, painted.statistics, strict=True):
         if not style.known:
             await style.keep(statistics)
-    count(request.app.state.metrics, stages, inputs.styles, painted.picture)
+    width, height = inputs.painting.content.size
+    count(request.app.state.metrics, stages, inputs.styles, width * height)
     milliseconds = {name: round(1000 * seconds, 1) for name, seconds in stages.items()}
     request.state.log.update(
         {f"{name}_ms": value for name, value in milliseconds.items()},
-        size=f"{painted.picture.width}x{painted.picture.height}",
+        size=f"{width}x{height}",
         styles=len(inputs.styles),
         format=name,
         bytes=len(body),
@@ -124,60 +114,55 @@ async def paint(
 
 async def decode(request: Request, form: StylizeForm, max_size: int) -> Inputs:
     """Read the pictures of a form, all at once."""
-    state = request.app.state
+    settings: Settings = request.app.state.settings
     content, masks, styles = await asyncio.gather(
-        read_content(form, state.settings, max_size),
-        asyncio.gather(*(read_mask(i, file, state.settings) for i, file in enumerate(form.mask))),
-        read_styles(form, state.engine, state.library, state.settings),
+        read_content(form, settings, max_size),
+        asyncio.gather(*(read_mask(i, file, settings) for i, file in enumerate(form.mask))),
+        read_styles(request, form),
     )
-    if masks:
-        # Before the queue: a mask that does not fit must not cost the model's time.
-        masks = await run_in_threadpool(fit_masks, masks, len(styles), content.size)
-    return Inputs(content, masks, styles)
+    # Before the queue: a mask that does not fit must not cost the model's time.
+    plan = functools.partial(
+        Painting.plan,
+        content,
+        len(styles),
+        weights=form.weight or None,
+        alpha=form.alpha,
+        masks=masks or None,
+        preserve_color=form.preserve_color,
+    )
+    return Inputs(await run_in_threadpool(plan), styles)
+
+
+class AbandonedError(Exception):
+    """The client is gone; nobody reads this."""
 
 
 async def run_model(
     engine: Engine, form: StylizeForm, inputs: Inputs, enter: Callable[[Stage], None]
-) -> Timed[Painted]:
+) -> Timed:
     """Encode the styles that are not known, and stylize, in the model's thread."""
     gone = threading.Event()
 
     def on_tile(done: int, total: int) -> None:
         if gone.is_set():
-            raise asyncio.CancelledError  # nobody reads it: the thread goes on to the next work
+            raise AbandonedError
 
-    def work() -> Painted:
-        enter("painting")
-        begun = time.perf_counter()
-        statistics = [style.encode(engine.stylizer, form.style_size) for style in inputs.styles]
-        style_seconds = time.perf_counter() - begun
-        picture = engine.stylizer.stylize(
-            inputs.content,
-            statistics,
-            weights=form.weight or None,
-            alpha=form.alpha,
-            masks=inputs.masks or None,
-            preserve_color=form.preserve_color,
-            on_tile=on_tile,
-        )
-        return Painted(picture, statistics, style_seconds)
-
+    sources = [style.source for style in inputs.styles]
+    job = Job(inputs.painting, sources, form.style_size, lambda: enter("painting"), on_tile)
     try:
-        return await engine.run(work)
+        return await engine.stylize(job)
     except asyncio.CancelledError:
         gone.set()
         raise
 
 
-def count(
-    metrics: Metrics, stages: dict[str, float], styles: list[Style], picture: Image.Image
-) -> None:
+def count(metrics: Metrics, stages: dict[str, float], styles: list[Style], pixels: int) -> None:
     """Count a stylization that succeeded."""
     for stage, seconds in stages.items():
         metrics.stage_seconds.labels(stage).observe(seconds)
     for style in styles:
         metrics.styles.labels("known" if style.known else "computed").inc()
-    metrics.pixels.inc(picture.width * picture.height)
+    metrics.pixels.inc(pixels)
 
 
 def largest(settings: Settings, stylizer: Stylizer) -> int:
@@ -221,11 +206,12 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
     return await run_in_threadpool(decode_picture, f"mask {index + 1}", data, settings)
 
 
-async def read_styles(
-    form: StylizeForm, engine: Engine, library: StyleLibrary, settings: Settings
-) -> list[Style]:
+async def read_styles(request: Request, form: StylizeForm) -> list[Style]:
     """Return the styles of a form: the files, then those of the library, in the order sent."""
-    size = form.style_size
-    files = [read_style(i, file, size, engine, settings) for i, file in enumerate(form.style)]
-    saved = [read_saved_style(i, x, size, engine, library) for i, x in enumerate(form.style_id)]
+    state, size = request.app.state, form.style_size
+    encoder = state.engine.stylizer.encoder_fingerprint
+    files = [read_style(i, x, size, state.cache, state.settings) for i, x in enumerate(form.style)]
+    saved = [
+        read_saved_style(i, x, size, encoder, state.library) for i, x in enumerate(form.style_id)
+    ]
     return await asyncio.gather(*files, *saved)

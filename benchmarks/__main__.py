@@ -25,8 +25,10 @@ SECTIONS = {
     "limit": ("How near to what the machine can multiply", ["limit"]),
     "speed": (
         "Against the method as it is usually scripted",
-        ["speed", "--sizes", "256", "512", "1024"],
+        ["speed", "--sizes", "256", "512", "1024", "--large", "2048", "4096"],
     ),
+    "styles": ("Further styles", ["styles"]),
+    "batch": ("Pictures at once", ["batch"]),
     "tiling": ("Tiles", ["tiling", "--huge", "10000"]),
     "server": ("What HTTP adds", ["server"]),
     "load": ("Many clients", ["load"]),

@@ -1,19 +1,26 @@
 """The service under many clients: throughput beside the bare model's, and how long clients wait.
 
-    python -m benchmarks.load [--clients 1 4 8 16] [--requests 40] [--side 512]
+    python -m benchmarks.load [--clients 1 4 8 16 64] [--seconds 40] [--side 256]
 
-Each client sends its next request as soon as the last one is answered (a closed loop): JPEG content
-and result, a saved style. The bare model stylizes the same decoded picture before and after each
-row, in this process, while the server rests. Prints a Markdown table.
+Locust's clients send a JPEG content and a saved style, and want a JPEG. First each asks again as
+soon as it is answered, which shows what the service can do; then all together ask at a steady rate,
+0.8 of the bare model's, whether answered or not, which shows how long one waits at a common load.
+A client that is refused (503) waits as long as the answer says. The bare model stylizes the same
+decoded picture one by one before and after each row, in this process, while the server rests.
+Prints a Markdown table; times are of requests that succeeded.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from pathlib import Path
 
 import httpx
 from PIL import Image
@@ -23,6 +30,8 @@ from benchmarks.speed import STYLE_SIDE, picture
 from model import ChannelStatistics, Stylizer
 
 BARE_ROUNDS = 8
+STEADY = 0.8
+ASKS, AT_ONCE = "each asks", "when answered"
 
 
 def main() -> None:
@@ -30,9 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8, 16])
-    parser.add_argument("--requests", type=int, default=40, help="in all, for each row")
-    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8, 16, 64])
+    parser.add_argument("--seconds", type=int, default=40, help="of each row")
+    parser.add_argument("--side", type=int, default=256)
     args = parser.parse_args()
     stylizer = Stylizer.load()
     style, content = stylizer.encode_style(picture(STYLE_SIDE, 1)), picture(args.side, 0)
@@ -41,20 +50,31 @@ def main() -> None:
         return [seconds_of(stylizer, content, style) for _ in range(BARE_ROUNDS)]
 
     bare()  # warm-up
-    print("| clients | requests a second | share of the bare model's | p50 s | p95 s | p99 s |")
-    print("|---|---|---|---|---|---|")
-    with serving() as client:
-        files = {"file": jpeg(STYLE_SIDE, 1)}
-        saved = client.post("/v1/styles", data={"name": "benchmark"}, files=files).json()["id"]
-        sent = jpeg(args.side, 0)
-        send(client, sent, saved)
-        for clients in args.clients:
-            seconds = bare()
-            rate, waits = load(client, clients, args.requests, sent, saved)
-            alone = 1 / statistics.median(seconds + bare())
-            cells = [f"{rate:.2f}", f"{rate / alone:.0%}"]
-            cells += [f"{percentile(waits, share):.2f}" for share in (0.5, 0.95, 0.99)]
-            print(f"| {clients} | {' | '.join(cells)} |")
+    print(
+        "| clients | each asks | answers a second | of the bare model's | refused | p50 s ", end=""
+    )
+    print("| p95 s | p99 s |\n|---|---|---|---|---|---|---|---|")
+    with serving() as client, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "content.jpg"
+        file.write_bytes(jpeg(args.side, 0))
+        saved = save_style(client)
+        for steady in (0, STEADY):
+            for clients in args.clients:
+                before = bare()
+                period = clients * statistics.median(before) / steady if steady else 0
+                arguments = ["--content", str(file), "--saved", saved, "--period", str(period)]
+                answers = load(client.base_url, clients, args.seconds, arguments)
+                cells = [str(clients), f"every {period:.1f} s" if period else AT_ONCE]
+                cells += describe(answers, 1 / statistics.median(before + bare()))
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def save_style(client: httpx.Client) -> str:
+    """Save a style, and return its id once its statistics are known."""
+    files = {"file": jpeg(STYLE_SIDE, 1)}
+    saved: str = client.post("/v1/styles", data={"name": "benchmark"}, files=files).json()["id"]
+    client.post("/v1/stylize", files={"content": jpeg(64, 0)}, data={"style_id": saved})
+    return saved
 
 
 def seconds_of(stylizer: Stylizer, content: Image.Image, style: ChannelStatistics) -> float:
@@ -64,27 +84,39 @@ def seconds_of(stylizer: Stylizer, content: Image.Image, style: ChannelStatistic
     return time.perf_counter() - started
 
 
-def load(
-    client: httpx.Client, clients: int, requests: int, content: bytes, style: str
-) -> tuple[float, list[float]]:
-    """Return the requests a second of so many clients, and the seconds that each request took."""
-    started = time.perf_counter()
-    with ThreadPoolExecutor(clients) as pool:
-        waits = list(pool.map(lambda _: send(client, content, style), range(requests)))
-    return requests / (time.perf_counter() - started), waits
+def load(url: object, clients: int, seconds: int, arguments: list[str]) -> dict[str, dict]:
+    """Run so many clients for so long, and return Locust's statistics by HTTP status."""
+    command = [sys.executable, "-m", "locust", "--locustfile", "benchmarks/users.py"]
+    command += ["--headless", "--json", "--only-summary", "--loglevel", "ERROR"]
+    command += ["--host", str(url)]
+    command += ["--users", str(clients), "--spawn-rate", str(clients)]
+    # What was asked for is answered before the clients leave.
+    command += ["--run-time", str(seconds), "--stop-timeout", "60", *arguments]
+    # Its tables go to standard error.
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {row["name"]: row for row in json.loads(done.stdout)}
 
 
-def send(client: httpx.Client, content: bytes, style: str) -> float:
-    """Stylize once over HTTP, and return the seconds."""
-    started = time.perf_counter()
-    data = {"style_id": style, "format": "jpeg"}
-    client.post("/v1/stylize", files={"content": content}, data=data).raise_for_status()
-    return time.perf_counter() - started
+def describe(answers: dict[str, dict], bare: float) -> list[str]:
+    """Return the cells of a row, from the statistics and the pictures a second of the bare model.
+
+    Raises:
+        SystemExit: an answer was neither a picture nor a refusal.
+    """
+    if not answers.keys() <= {"200", "503"}:
+        raise SystemExit(f"unexpected answers: {', '.join(answers)}")
+    good = answers["200"]
+    rate = good["num_requests"] / (good["last_request_timestamp"] - good["start_time"])
+    refused = answers.get("503", {"num_requests": 0})["num_requests"]
+    times = Counter({int(ms) / 1000: n for ms, n in good["response_times"].items()})
+    cells = [f"{rate:.2f}", f"{rate / bare:.0%}", str(refused)]
+    return cells + [f"{percentile(times, share):.2f}" for share in (0.5, 0.95, 0.99)]
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that a share of the values does not exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+def percentile(times: Counter[float], share: float) -> float:
+    """Return the time that a share of the requests did not exceed."""
+    values = sorted(times.elements())
+    return values[min(len(values) - 1, int(share * len(values)))]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from benchmarks.load import ASKS, AT_ONCE
+
 Row = dict[str, str]
 
 
@@ -29,10 +31,20 @@ def plot_limit(rows: list[Row], path: Path) -> None:
 
 
 def plot_load(rows: list[Row], path: Path) -> None:
-    """Seconds that clients wait, by how many they are."""
+    """Seconds that clients wait, by how many they are, where each asks again when answered."""
+    rows = [row for row in rows if row[ASKS] == AT_ONCE]
     clients = [int(row["clients"]) for row in rows]
     lines = {name: [float(row[f"{name} s"]) for row in rows] for name in ("p50", "p95", "p99")}
     draw(path, clients, lines, "clients", "seconds of a request", log=False)
+
+
+def plot_batch(rows: list[Row], path: Path) -> None:
+    """Speed against one picture at a time, by how many are painted at once."""
+    batches = sorted({int(row["at once"]) for row in rows})
+    lines: dict[str, list[float]] = {}
+    for row in rows:
+        lines.setdefault(row["picture"], []).append(float(row["speed against one"]))
+    draw(path, batches, lines, "pictures at once", "speed against one by one", log=False)
 
 
 def draw(
@@ -57,4 +69,4 @@ def draw(
 
 
 # By the names of the sections in benchmarks.__main__.
-PLOTS = {"limit": plot_limit, "load": plot_load}
+PLOTS = {"limit": plot_limit, "batch": plot_batch, "load": plot_load}

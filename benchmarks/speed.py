@@ -1,9 +1,10 @@
 """Seconds per picture and peak memory, ours beside a plain implementation, in one run.
 
-    python -m benchmarks.speed [--sizes 512 1024] [--rounds 5] [--device auto]
+    python -m benchmarks.speed [--sizes 512 1024] [--large 2048] [--rounds 5] [--device auto]
 
 Each method has a process of its own, so that its peak memory is its own; they take turns, one
-picture at a time, so that noise of the machine meets all alike. Prints a Markdown table.
+picture at a time, so that noise of the machine meets all alike. Sizes that are `large` are measured
+once, and without the plain implementation. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -94,16 +95,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024])
+    parser.add_argument("--large", type=int, nargs="*", default=[])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     print("| picture | method | seconds | speed against (c) | peak MiB |")
     print("|---|---|---|---|---|")
     for size in args.sizes:
-        results = measure([PLAIN, NEW, CACHED, FLOAT32], args.device, size, args.rounds)
-        for method, (seconds, peak) in results.items():
-            ratio = results[PLAIN][0] / seconds
-            print(f"| {size}x{size} | {method} | {seconds:.3f} | {ratio:.2f} | {peak:.0f} |")
+        show(size, measure([PLAIN, NEW, CACHED, FLOAT32], args.device, size, args.rounds))
+    for size in args.large:
+        show(size, measure([CACHED, FLOAT32], args.device, size, 1))
+
+
+def show(size: int, results: dict[str, tuple[float, float]]) -> None:
+    """Print the rows of a size."""
+    for method, (seconds, peak) in results.items():
+        ratio = f"{results[PLAIN][0] / seconds:.2f}" if PLAIN in results else ""
+        print(f"| {size}x{size} | {method} | {seconds:.3f} | {ratio} | {peak:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -238,11 +238,11 @@ def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
     return np.pad(pixels, widths, mode="reflect")
 
 
-def to_tensor(pixels: np.ndarray) -> Tensor:
+def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> Tensor:
     """Return H x W x C or H x W uint8 pixels as 1 x C x H x W float32 in [0, 1], channels last."""
-    height, width = pixels.shape[:2]
-    tensor = torch.from_numpy(pixels.reshape(1, height, width, -1).astype(np.float32) / 255.0)
-    return tensor.permute(0, 3, 1, 2)
+    # To the device as bytes, a quarter of what floats take.
+    tensor = torch.tensor(pixels, device=device).view(1, *pixels.shape[:2], -1)
+    return tensor.permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_pixels(tensor: Tensor) -> np.ndarray:

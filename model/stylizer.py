@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops
+from PIL import Image
 from torch import Tensor, nn
 
 from model import image as pictures
 from model import weights as weights_files
-from model.adain import ChannelStatistics, adain, adain_regions, channel_statistics, mix
-from model.color import keep_color
+from model.adain import ChannelStatistics, channel_statistics
 from model.decoder import Decoder
 from model.device import choose_device, choose_precision, reuse_freed_memory
 from model.encoder import MIN_SIDE, STRIDE, Encoder
 from model.errors import DeviceError
-from model.parameters import (
-    DEFAULT_STYLE_SIZE,
-    MIN_SIZE,
-    check_range,
-    fit_masks,
-    fit_style,
-    normalize_weights,
-)
-from model.tiling import OnTile, Window, stylize_tiles
+from model.painting import Painting
+from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
+from model.tiling import OnTile, stylize_tiles
+from model.transfer import Transfer
 
 # Painted in tiles above this, which take about twice the time and the memory of one tile.
 MAX_UNTILED_PIXELS = 2048 * 2048
@@ -127,7 +121,6 @@ class Stylizer:
         features = self._encode(pictures.pad(fitted, STRIDE, MIN_SIDE))
         return channel_statistics(features).to(torch.device("cpu"))
 
-    @torch.inference_mode()
     def stylize(
         self,
         content: Image.Image,
@@ -167,37 +160,76 @@ class Stylizer:
             DeviceError: the picture does not fit the device's memory.
         """
         styles = [styles] if isinstance(styles, ChannelStatistics) else list(styles)
-        shares = normalize_weights(weights, len(styles))
-        check_range("alpha", alpha, 0, 1)
-        content = pictures.normalize(content)
-        if size is not None:
-            check_range("size", size, MIN_SIZE, math.inf)
-            content = pictures.resize_longest(content, size)
-        rgb, opacity = pictures.split_alpha(content)
-        regions = None if masks is None else fit_masks(masks, len(styles), rgb.size)
-        paint = functools.partial(self._paint, rgb, opacity, styles, shares, alpha, regions)
+        painting = Painting.plan(
+            content,
+            len(styles),
+            weights=weights,
+            alpha=alpha,
+            masks=masks,
+            preserve_color=preserve_color,
+            size=size,
+        )
+        [painted] = self.paint([painting], [styles], tile=tile, on_tile=on_tile)
+        return painting.finish(painted)
+
+    @torch.inference_mode()
+    def paint(
+        self,
+        paintings: Sequence[Painting],
+        styles: Sequence[Sequence[ChannelStatistics]],
+        *,
+        tile: int | None = None,
+        on_tile: OnTile = lambda done, total: None,
+    ) -> list[np.ndarray]:
+        """Return the painted pixels of paintings, each with styles of its own, for their `finish`.
+
+        Args:
+            paintings: one, or several of one size, which run through the networks as one batch.
+            styles: those of each painting.
+            tile, on_tile: as for `stylize`; a batch is never painted in tiles.
+
+        Returns:
+            H x W x 3, uint8, as each painting's `pixels()`.
+
+        Raises:
+            ParameterError: `tile` is out of range.
+            DeviceError: one painting does not fit the device's memory even in tiles.
+            RuntimeError: a batch does not fit the device's memory.
+        """
         if tile is not None:
             check_range("tile", tile, MIN_TILE, math.inf)
-            tiles: Sequence[int | None] = [tile]
-        else:
-            small = rgb.width * rgb.height <= MAX_UNTILED_PIXELS
-            tiles = [None, TILE, TILE // 2] if small else [TILE, TILE // 2]
-        result = self._first_that_fits(paint, tiles, on_tile)
-        if preserve_color:
-            result = keep_color(result, rgb)
-        if regions is not None:
-            result = Image.composite(result, rgb, cover(regions))
-        if opacity is not None:
-            result.putalpha(opacity)
-        return result
+        pixels = [painting.pixels() for painting in paintings]
+        transfers = [
+            Transfer(painting, own, self.device)
+            for painting, own in zip(paintings, styles, strict=True)
+        ]
+        if len(paintings) > 1:
+            return self._paint_whole(pixels, transfers)
+        return [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
 
-    def _first_that_fits(
-        self, paint: Callable[..., Image.Image], tiles: Sequence[int | None], on_tile: OnTile
-    ) -> Image.Image:
-        """Return what `paint` gives for the first of the tiles that the memory suffices for."""
-        for tile in tiles:
+    def _paint_one(
+        self, pixels: np.ndarray, transfer: Transfer, tile: int | None, on_tile: OnTile
+    ) -> np.ndarray:
+        """Paint with the first of several ways that the memory suffices for."""
+        if tile is not None:
+            sides = [tile]
+        elif pixels.shape[0] * pixels.shape[1] <= MAX_UNTILED_PIXELS:
+            sides = [max(pixels.shape), TILE, TILE // 2]
+        else:
+            sides = [TILE, TILE // 2]
+        for side in sides:
             try:
-                return paint(tile=tile, on_tile=on_tile)
+                if max(pixels.shape) <= side:
+                    return self._paint_whole([pixels], [transfer])[0]
+                return stylize_tiles(
+                    pixels,
+                    side,
+                    transfer.measured,
+                    self._encode,
+                    transfer.part,
+                    self.decoder,
+                    on_tile,
+                )
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -207,69 +239,25 @@ class Stylizer:
             f"the picture does not fit the memory of {self.device}; choose a smaller size"
         ) from reason
 
-    def _paint(
-        self,
-        content: Image.Image,
-        opacity: Image.Image | None,
-        styles: Sequence[ChannelStatistics],
-        shares: Sequence[float],
-        alpha: float,
-        masks: Sequence[Image.Image] | None,
-        tile: int | None,
-        on_tile: OnTile,
-    ) -> Image.Image:
-        pixels = pictures.pad(content, STRIDE, MIN_SIDE)
-        styles = [style.to(self.device) for style in styles]
-        # What nobody sees, such as the black behind a cut-out, has no say in the statistics.
-        visible = None if opacity is None else self._region(opacity)
-        regions = None if masks is None else [self._region(mask) for mask in masks]
-        if regions is not None and visible is not None:
-            regions = [region * visible for region in regions]
+    def _paint_whole(
+        self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer]
+    ) -> list[np.ndarray]:
+        features = torch.split(self._encode(*pixels), 1)
+        targets = torch.cat([t.whole(part) for t, part in zip(transfers, features, strict=True)])
+        del features
+        decoded: Tensor = self.decoder(targets)
+        return [pictures.to_pixels(part) for part in torch.split(decoded, 1)]
 
-        def transfer(
-            features: Tensor, contents: Sequence[ChannelStatistics], window: Window
-        ) -> Tensor:
-            if regions is None:
-                target = adain(features, mix(styles, shares), contents[0])
-            else:
-                here = [window.of(region) for region in regions]
-                target = adain_regions(features, styles, shares, here, contents)
-            return torch.lerp(features.float(), target, alpha)
-
-        measured = [visible] if regions is None else regions
-        if tile is not None and max(pixels.shape) > tile:
-            painted = stylize_tiles(
-                pixels, tile, measured, self._encode, transfer, self.decoder, on_tile
-            )
-        else:
-            features = self._encode(pixels)
-            contents = [channel_statistics(features, region) for region in measured]
-            whole = Window(0, 0, *features.shape[2:])
-            painted = pictures.to_pixels(self.decoder(transfer(features, contents, whole)))
-        return Image.fromarray(painted[: content.height, : content.width])
-
-    def _encode(self, pixels: np.ndarray) -> Tensor:
-        """Return relu4_1, 1 x 512 x H/8 x W/8, of H x W x 3 pixels."""
-        features: Tensor = self.encoder(pictures.to_tensor(pixels).to(self.device))
+    def _encode(self, *batch: np.ndarray) -> Tensor:
+        """Return relu4_1, N x 512 x H/8 x W/8, of N arrays of H x W x 3 pixels."""
+        tensors = [pictures.to_tensor(pixels, self.device) for pixels in batch]
+        features: Tensor = self.encoder(torch.cat(tensors))
         return features
-
-    def _region(self, mask: Image.Image) -> Tensor:
-        """Return how far a mask (L) covers each position, 1 x 1 x H/8 x W/8 in [0, 1]."""
-        pixels = pictures.pad(mask, STRIDE, MIN_SIDE)
-        height, width = (side // STRIDE for side in pixels.shape)
-        blocks = pixels.reshape(height, STRIDE, width, STRIDE)
-        covered = blocks.mean((1, 3), dtype=np.float32) / 255
-        return torch.from_numpy(covered)[None, None].to(self.device)
 
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.
         network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
         return network.eval().requires_grad_(False)
-
-
-def cover(masks: Sequence[Image.Image]) -> Image.Image:
-    """Return the sum of the masks (L), at most white: where any style goes at all."""
-    return functools.reduce(ImageChops.add, masks)
 
 
 def is_out_of_memory(error: Exception) -> bool:

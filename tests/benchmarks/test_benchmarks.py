@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
-from benchmarks import gallery, load, soak
+from benchmarks import batch, gallery, load, soak, styles
 from benchmarks.__main__ import SECTIONS, illustrated, sections
 from benchmarks.library import measure as measure_request
 from benchmarks.limit import multiply_adds
@@ -60,13 +61,52 @@ def test_the_multiply_adds_are_those_that_pytorch_counts(stylizer, side):
     assert counted / 2 == pytest.approx(multiply_adds(side), rel=0.25 * 64 / side)
 
 
-def test_load_measures_every_request(client):
-    style = client.get("/v1/styles").json()["styles"][0]["id"]
-    rate, waits = load.load(client, 3, 6, encoded(photo()), style)
-    assert rate > 0
-    assert len(waits) == 6
-    assert load.percentile([3.0, 1.0, 2.0, 4.0], 0.5) == 3.0
-    assert load.percentile([1.0, 2.0], 0.99) == 2.0
+@pytest.mark.slow
+@pytest.mark.parametrize("period", [0, 0.5])
+def test_load_measures_every_request(serve, tmp_path, period):
+    content = tmp_path / "content.jpg"
+    content.write_bytes(encoded(photo()))
+    with serve(data_dir=tmp_path) as client:
+        saved = load.save_style(client)
+        before = stylized(client)
+        arguments = ["--content", str(content), "--saved", saved, "--period", str(period)]
+        answers = load.load(client.base_url, 3, 2, arguments)
+        assert answers["200"]["num_requests"] == stylized(client) - before > 3
+    if period:
+        assert answers["200"]["num_requests"] <= 3 * (1 + 2 / period)
+    rate, share, refused, *times = load.describe(answers, bare=10.0)
+    assert float(rate) > 0
+    assert float(share.rstrip("%")) == pytest.approx(10 * float(rate), abs=1)
+    assert refused == "0"
+    assert sorted(times) == times
+
+
+def stylized(client):
+    """How many stylizations succeeded, as the service counts."""
+    [count] = re.findall(
+        r'adain_requests_total{method="POST",route="/v1/stylize",status="200"} ([\d.]+)',
+        client.get("/metrics").text,
+    )
+    return float(count)
+
+
+def test_an_unexpected_answer_ends_the_load():
+    with pytest.raises(SystemExit, match="500"):
+        load.describe({"500": {"num_requests": 1}}, 1.0)
+
+
+def test_percentiles():
+    times = Counter({1.0: 1, 2.0: 1, 3.0: 1, 4.0: 1})
+    assert load.percentile(times, 0.5) == 3.0
+    assert load.percentile(Counter({1.0: 1, 2.0: 1}), 0.99) == 2.0
+
+
+def test_batches_and_further_styles_are_measured(stylizer, style):
+    seconds, matrix = batch.measure(stylizer, style, 64, [1, 2], 1)
+    assert seconds.keys() == {1, 2}
+    assert matrix > 0
+    times = styles.measure(stylizer, [1, 2], 64, 1)
+    assert times["new", 2] > times["known", 2] > 0
 
 
 def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):

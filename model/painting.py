@@ -1,0 +1,90 @@
+"""One stylization as pictures see it: what is painted, and what becomes of the painted pixels."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from model import image as pictures
+from model.color import keep_color
+from model.encoder import MIN_SIDE, STRIDE
+from model.parameters import MIN_SIZE, check_range, fit_masks, normalize_weights
+
+
+# eq=False: pictures and pixels are compared by nobody, and slowly.
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """A content and its controls, checked; no network is needed for what is done here.
+
+    Attributes:
+        content: RGB, in the size of the result.
+        opacity: the content's alpha channel (L), where it has one.
+        shares: one per style, summing to 1.
+        alpha: in [0, 1], how much of the styles.
+        masks: one per style (L), in the content's size; None: every style goes everywhere.
+        preserve_color: whether the content's colours are kept.
+    """
+
+    content: Image.Image
+    opacity: Image.Image | None
+    shares: Sequence[float]
+    alpha: float
+    masks: Sequence[Image.Image] | None
+    preserve_color: bool
+
+    @classmethod
+    def plan(
+        cls,
+        content: Image.Image,
+        styles: int,
+        *,
+        weights: Sequence[float] | None = None,
+        alpha: float = 1.0,
+        masks: Sequence[Image.Image] | None = None,
+        preserve_color: bool = False,
+        size: int | None = None,
+    ) -> Painting:
+        """Check the controls, which `Stylizer.stylize` describes, and bring the pictures to size.
+
+        Args:
+            content: any PIL image.
+            styles: how many there are.
+
+        Raises:
+            ParameterError: an argument is out of range, or arguments do not fit each other.
+        """
+        shares = normalize_weights(weights, styles)
+        check_range("alpha", alpha, 0, 1)
+        content = pictures.normalize(content)
+        if size is not None:
+            check_range("size", size, MIN_SIZE, math.inf)
+            content = pictures.resize_longest(content, size)
+        rgb, opacity = pictures.split_alpha(content)
+        fitted = None if masks is None else fit_masks(masks, styles, rgb.size)
+        return cls(rgb, opacity, shares, alpha, fitted, preserve_color)
+
+    def pixels(self) -> np.ndarray:
+        """Return what the encoder is given: H x W x 3, uint8, the sides multiples of 8."""
+        return pictures.pad(self.content, STRIDE, MIN_SIDE)
+
+    def finish(self, painted: np.ndarray) -> Image.Image:
+        """Return the result from the decoder's pixels, which are of the shape of `pixels()`.
+
+        Returns:
+            RGB, or RGBA with the content's own alpha channel, in the content's size.
+        """
+        result = Image.fromarray(painted[: self.content.height, : self.content.width])
+        if self.preserve_color:
+            result = keep_color(result, self.content)
+        if self.masks is not None:
+            # What no mask covers is the content to the pixel.
+            covered = functools.reduce(ImageChops.add, self.masks)
+            result = Image.composite(result, self.content, covered)
+        if self.opacity is not None:
+            result.putalpha(self.opacity)
+        return result
