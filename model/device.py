@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -71,3 +73,24 @@ def reuse_freed_memory() -> None:
     mallopt(m_mmap_threshold, 1 << 30)
     mallopt(m_trim_threshold, 1 << 30)
     mallopt(m_arena_max, 1)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that a device's memory is exhausted."""
+    # PyTorch has a class for CUDA's exhausted memory, and only a message for the CPU's.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)
+
+
+@contextmanager
+def within_memory(device: torch.device) -> Iterator[None]:
+    """Raise DeviceError, which says what to do, where work on a picture exhausts the memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # Without its frames, which hold the tensors that filled the memory.
+        reason = error.with_traceback(None)
+        raise DeviceError(
+            f"the picture does not fit the memory of {device}; choose a smaller size"
+        ) from reason

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from model.errors import ParameterError
 
 # Of ImageNet's training pictures, per RGB channel, in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# Output channels of each convolution, in order; max pooling lies between blocks.
+LAYERS = {
+    "conv1_1": 64, "conv1_2": 64,
+    "conv2_1": 128, "conv2_2": 128,
+    "conv3_1": 256, "conv3_2": 256, "conv3_3": 256, "conv3_4": 256,
+    "conv4_1": 512, "conv4_2": 512, "conv4_3": 512, "conv4_4": 512,
+    "conv5_1": 512,
+}  # fmt: skip
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 # Three poolings: relu4_1 has one position for 8 x 8 pixels.
 STRIDE = 8
@@ -35,6 +47,11 @@ def pool(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
+def average_pool(x: Tensor) -> Tensor:
+    """2x2 average pooling, likewise; Gatys et al. (2015) find its gradients smoother."""
+    return F.avg_pool2d(x, 2, ceil_mode=True)
+
+
 def normalize(image: Tensor) -> Tensor:
     """Give the picture (N x 3 x H x W in [0, 1]) zero mean and unit deviation over ImageNet.
 
@@ -46,42 +63,86 @@ def normalize(image: Tensor) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Nine convolutions named as in VGG-19, their filters *normalised*.
+    """Convolutions named as in VGG-19, nine up to conv4_1, their filters *normalised*.
 
     Each filter is scaled to a mean activation of 1 over pictures and positions (Gatys et al. 2015),
     with which the four taps weigh alike in the style loss. VGG's own scale trains poor decoders.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1_1 = convolution(3, 64)
-        self.conv1_2 = convolution(64, 64)
-        self.conv2_1 = convolution(64, 128)
-        self.conv2_2 = convolution(128, 128)
-        self.conv3_1 = convolution(128, 256)
-        self.conv3_2 = convolution(256, 256)
-        self.conv3_3 = convolution(256, 256)
-        self.conv3_4 = convolution(256, 256)
-        self.conv4_1 = convolution(256, 512)
+    # Always there; mypy does not see what `__init__` adds by name.
+    conv1_1: nn.Conv2d
 
-    def taps(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return relu1_1, relu2_1, relu3_1 and relu4_1 in the weights' dtype.
+    def __init__(self, last: str = "conv4_1") -> None:
+        """Lay out the layers.
 
         Args:
-            image: N x 3 x H x W, sRGB in [0, 1], float32; H and W at least 16.
+            last: the deepest layer, conv4_1 or beyond it; see `LAYERS`. Stylization needs no more
+                than conv4_1, optimisation may look at others.
+        """
+        super().__init__()
+        in_channels = 3
+        for name, channels in LAYERS.items():
+            self.add_module(name, convolution(in_channels, channels))
+            in_channels = channels
+            if name == last:
+                break
+
+    @property
+    def activations_known(self) -> tuple[str, ...]:
+        """The names that `activations` takes, in the network's order."""
+        return tuple(name.replace("conv", "relu") for name, _ in self.named_children())
+
+    def activations(
+        self, image: Tensor, names: Iterable[str], pool: Callable[[Tensor], Tensor] = pool
+    ) -> dict[str, Tensor]:
+        """Return what the named layers answer, in the weights' dtype.
+
+        Args:
+            image: N x 3 x H x W, sRGB in [0, 1], float32; H and W at least twice the deepest
+                layer's stride, for relu4_1 16.
+            names: such as relu1_1; what lies behind the deepest of them is not computed.
+            pool: halves the sides between blocks; `average_pool` is the other choice.
+
+        Returns:
+            By name, N x C x H' x W'.
+
+        Raises:
+            ParameterError: this encoder has no such layer, or the picture is too small for it.
+        """
+        missing = set(names)
+        # Normalised before rounding to the weights' precision: bfloat16 has 8 significant bits.
+        x = normalize(image).to(self.conv1_1.weight.dtype)
+        found: dict[str, Tensor] = {}
+        block = "1"
+        for (layer_name, layer), name in zip(
+            self.named_children(), self.activations_known, strict=True
+        ):
+            if not missing:
+                break
+            if layer_name[4] != block:
+                x, block = pool(x), layer_name[4]
+                if min(x.shape[2:]) < 2:  # reflection padding needs two positions to reflect
+                    raise ParameterError(f"a picture is too small for {', '.join(sorted(missing))}")
+            x = relu(layer(x))
+            if name in missing:
+                found[name] = x
+                missing.remove(name)
+        if missing:
+            raise ParameterError(
+                f"this encoder has no {', '.join(sorted(missing))}; "
+                f"choose from {', '.join(self.activations_known)}"
+            )
+        return found
+
+    def taps(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return relu1_1, relu2_1, relu3_1 and relu4_1; see `activations`.
 
         Returns:
             N x 64 x H x W, N x 128 x H/2 x W/2, N x 256 x H/4 x W/4, N x 512 x H/8 x W/8.
         """
-        # Normalised before rounding to the weights' precision: bfloat16 has 8 significant bits.
-        x = normalize(image).to(self.conv1_1.weight.dtype)
-        relu1_1 = relu(self.conv1_1(x))
-        relu2_1 = relu(self.conv2_1(pool(relu(self.conv1_2(relu1_1)))))
-        relu3_1 = relu(self.conv3_1(pool(relu(self.conv2_2(relu2_1)))))
-        x = relu(self.conv3_3(relu(self.conv3_2(relu3_1))))
-        relu4_1 = relu(self.conv4_1(pool(relu(self.conv3_4(x)))))
-        return relu1_1, relu2_1, relu3_1, relu4_1
+        found = self.activations(image, TAPS)
+        return found["relu1_1"], found["relu2_1"], found["relu3_1"], found["relu4_1"]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return relu4_1 of `image`; see `taps`."""
-        return self.taps(image)[-1]
+        """Return relu4_1 of `image`; see `activations`."""
+        return self.activations(image, ["relu4_1"])["relu4_1"]

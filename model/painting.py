@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -67,6 +67,13 @@ class Painting:
         rgb, opacity = pictures.split_alpha(content)
         fitted = None if masks is None else fit_masks(masks, styles, rgb.size)
         return cls(rgb, opacity, shares, alpha, fitted, preserve_color)
+
+    def scaled(self, factor: float) -> Painting:
+        """Return the same painting with its sides times `factor`."""
+        content = pictures.scale(self.content, factor)
+        masks = self.masks and [mask.resize(content.size) for mask in self.masks]
+        opacity = self.opacity and self.opacity.resize(content.size)
+        return replace(self, content=content, masks=masks, opacity=opacity)
 
     def pixels(self) -> np.ndarray:
         """Return what the encoder is given: H x W x 3, uint8, the sides multiples of 8."""

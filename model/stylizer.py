@@ -17,9 +17,14 @@ from model import image as pictures
 from model import weights as weights_files
 from model.adain import ChannelStatistics, channel_statistics
 from model.decoder import Decoder
-from model.device import choose_device, choose_precision, reuse_freed_memory
+from model.device import (
+    choose_device,
+    choose_precision,
+    is_out_of_memory,
+    reuse_freed_memory,
+    within_memory,
+)
 from model.encoder import MIN_SIDE, STRIDE, Encoder
-from model.errors import DeviceError
 from model.painting import Painting
 from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
 from model.tiling import OnTile, stylize_tiles
@@ -82,10 +87,9 @@ class Stylizer:
         dtype = choose_precision(precision, target)
         if target.type == "cpu":
             reuse_freed_memory()
-        encoder_network, decoder_network = Encoder(), Decoder()
         encoder_path = encoder or weights_files.bundled("encoder")
         decoder_path = decoder or weights_files.bundled("decoder")
-        weights_files.load_weights(encoder_network, encoder_path)
+        encoder_network, decoder_network = weights_files.load_encoder(encoder_path), Decoder()
         weights_files.load_weights(decoder_network, decoder_path)
         stylizer = cls(encoder_network, decoder_network, device=target, dtype=dtype)
         stylizer.encoder_path, stylizer.decoder_path = encoder_path, decoder_path
@@ -217,27 +221,24 @@ class Stylizer:
             sides = [max(pixels.shape), TILE, TILE // 2]
         else:
             sides = [TILE, TILE // 2]
-        for side in sides:
+        for side in sides[:-1]:
             try:
-                if max(pixels.shape) <= side:
-                    return self._paint_whole([pixels], [transfer])[0]
-                return stylize_tiles(
-                    pixels,
-                    side,
-                    transfer.measured,
-                    self._encode,
-                    transfer.part,
-                    self.decoder,
-                    on_tile,
-                )
+                return self._paint_in(side, pixels, transfer, on_tile)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                # Without its frames, which hold the tensors that filled the memory.
-                reason = error.with_traceback(None)
-        raise DeviceError(
-            f"the picture does not fit the memory of {self.device}; choose a smaller size"
-        ) from reason
+        with within_memory(self.device):
+            return self._paint_in(sides[-1], pixels, transfer, on_tile)
+
+    def _paint_in(
+        self, side: int, pixels: np.ndarray, transfer: Transfer, on_tile: OnTile
+    ) -> np.ndarray:
+        """Paint in tiles of `side` pixels, or as a whole what is no larger."""
+        if max(pixels.shape) <= side:
+            return self._paint_whole([pixels], [transfer])[0]
+        return stylize_tiles(
+            pixels, side, transfer.measured, self._encode, transfer.part, self.decoder, on_tile
+        )
 
     def _paint_whole(
         self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer]
@@ -258,9 +259,3 @@ class Stylizer:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.
         network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
         return network.eval().requires_grad_(False)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether `error` says that a device's memory is exhausted."""
-    # PyTorch has a class for CUDA's exhausted memory, and only a message for the CPU's.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)

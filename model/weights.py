@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.encoder import TAPS, Encoder
+from model.encoder import LAYERS, TAPS, Encoder
 from model.errors import WeightsError
 
 # On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
@@ -46,6 +46,20 @@ def fingerprint(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def load_encoder(path: Path | None = None) -> Encoder:
+    """Return the encoder in a file, with as many layers as that has; None: the bundled one.
+
+    Raises:
+        WeightsError: see `load_weights`.
+    """
+    path = path or bundled("encoder")
+    found = {name.partition(".")[0] for name in read_tensors("encoder", path)}
+    beyond = list(LAYERS)[list(LAYERS).index("conv4_1") :]
+    encoder = Encoder(last=[name for name in beyond if name in found or name == "conv4_1"][-1])
+    load_weights(encoder, path)
+    return encoder
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

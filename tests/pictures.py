@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
+
+from model.image import to_tensor
 
 SRGB_RED = (255, 0, 0)
 
@@ -57,6 +60,11 @@ def write_pictures(
         for seed in range(count):
             (folder / name / f"{seed:02}.png").write_bytes(encoded(paint(seed=seed)))
     return folder
+
+
+def as_tensor(image: Image.Image) -> Tensor:
+    """The image as networks take it, 1 x 3 x H x W in [0, 1]."""
+    return to_tensor(np.asarray(image))
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:

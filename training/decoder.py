@@ -22,9 +22,8 @@ from PIL import Image
 
 from model import Stylizer
 from model.decoder import Decoder
-from model.encoder import Encoder
 from model.errors import AdainError
-from model.weights import bundled, load_weights
+from model.weights import load_encoder, load_weights
 from training.command import command_parser, follow, guarded, record
 from training.learner import DecoderLearner, initialize
 from training.pairs import Pairs
@@ -102,8 +101,7 @@ def build_learner(settings: Settings, process: Process) -> DecoderLearner:
         WeightsError: a file of weights cannot be used.
         DeviceError: the precision is unknown.
     """
-    encoder, decoder = Encoder(), Decoder()
-    load_weights(encoder, settings.encoder or bundled("encoder"))
+    encoder, decoder = load_encoder(settings.encoder), Decoder()
     if settings.decoder:
         load_weights(decoder, settings.decoder)
     else:

@@ -21,8 +21,8 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 
-from model.encoder import Encoder
-from model.weights import bundled, load_weights, save_weights
+from model.encoder import LAYERS, Encoder
+from model.weights import load_encoder, save_weights
 from training.classifier import Classifier
 from training.command import command_parser, follow, guarded, record
 from training.errors import TrainingError
@@ -41,8 +41,8 @@ from training.stream import Place
 # Crops that the colour head is fitted to before a refinement: 144 positions each.
 FIT_CROPS = 256
 FIT_SIDE = 96
-# Where torchvision's VGG-19 has the convolutions up to conv4_1, in order.
-TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19)
+# Where torchvision's VGG-19 has the convolutions of `model.encoder.LAYERS`, in order.
+TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +54,18 @@ class TorchvisionSettings(Settings):
     weights: Path | None = setting(
         "torchvision's file of VGG-19; else it is downloaded", None, type=Path
     )
+    last: str = setting(
+        "deepest layer to keep; optimisation may look beyond conv4_1",
+        "conv4_1",
+        choices=tuple(LAYERS)[tuple(LAYERS).index("conv4_1") :],
+    )
 
 
 def from_torchvision(args: argparse.Namespace, _: threading.Event) -> bool:
-    """Cut torchvision's ImageNet VGG-19 at relu4_1, and normalise its filters."""
+    """Cut torchvision's ImageNet VGG-19 behind relu4_1 or deeper, and normalise its filters."""
     settings = read_settings(TorchvisionSettings, args)
     files = find_pictures(settings.pictures)
-    encoder = Encoder()
+    encoder = Encoder(settings.last)
     load_torchvision(encoder, read_torchvision(settings.weights))
     report = normalize_filters(encoder, files)
     finish(encoder, report, settings.out)
@@ -108,7 +113,7 @@ def load_torchvision(encoder: Encoder, weights: Mapping[str, Tensor]) -> None:
     Raises:
         TrainingError: these are weights of something else.
     """
-    for (name, layer), index in zip(layers(encoder), TORCHVISION_INDICES, strict=True):
+    for (name, layer), index in zip(layers(encoder), TORCHVISION_INDICES, strict=False):
         for kind in ("weight", "bias"):
             source, target = weights.get(f"features.{index}.{kind}"), getattr(layer, kind)
             if source is None or source.shape != target.shape:
@@ -162,8 +167,7 @@ def refine(args: argparse.Namespace, stop: threading.Event) -> bool:
     """Teach an encoder to keep colours, and normalise its filters anew."""
     settings = read_settings(RefineSettings, args)
     process = Process.join(settings.device)
-    encoder = Encoder()
-    load_weights(encoder, settings.encoder or bundled("encoder"))
+    encoder = load_encoder(settings.encoder)
     learner = RefineLearner(
         encoder,
         process,

@@ -25,7 +25,7 @@ from model import Stylizer, read_image
 from model.encoder import Encoder
 from model.errors import naming
 from model.image import flatten, list_pictures
-from model.weights import bundled, load_weights
+from model.weights import load_encoder
 from training.command import command_parser, guarded
 from training.errors import TrainingError
 from training.metrics import Judge, Scores
@@ -143,9 +143,7 @@ def read_squares(folder: Path, size: int) -> dict[str, Image.Image]:
 
 def load_judge(path: Path | None) -> Encoder:
     """Return the encoder in whose features losses are measured, in float32 on the CPU."""
-    encoder = Encoder()
-    load_weights(encoder, path or bundled("encoder"))
-    return encoder.eval().requires_grad_(False)
+    return load_encoder(path).eval().requires_grad_(False)
 
 
 def stylizing(

@@ -22,6 +22,8 @@ DEAD = 1e-3
 # Enough that a filter's mean is known to a few per cent.
 PICTURES = 400
 LONGEST = 256
+# What conv5_1 needs; shallower layers take less.
+SHORTEST = 2 * MIN_SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def read_pictures(files: Sequence[PictureFile]) -> list[Tensor]:
     some = files[:: -(-len(files) // PICTURES)]
     for file in tqdm(some, desc="reading pictures", leave=False, disable=None):
         try:
-            pictures.append(decode(file, MIN_SIDE, LONGEST))
+            pictures.append(decode(file, SHORTEST, LONGEST))
         except AdainError as error:
             LOG.warning("skipped: %s", error)
     return pictures
@@ -134,7 +136,8 @@ def measure(encoder: Encoder, pictures: Sequence[Tensor]) -> dict[str, Activity]
     ]
     for picture in tqdm(pictures, desc="mean activations", leave=False, disable=None):
         height, width = (side - side % STRIDE for side in picture.shape[1:])
-        encoder(picture[None, :, :height, :width].to(device).float() / 255)
+        image = picture[None, :, :height, :width].to(device).float() / 255
+        encoder.activations(image, encoder.activations_known[-1:])
     for hook in hooks:
         hook.remove()
     if not all(total.isfinite().all() for total in sums.values()):

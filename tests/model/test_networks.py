@@ -8,14 +8,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from model.adain import EPSILON, adain, channel_statistics
 from model.decoder import Decoder, upsample_convolution
 from model.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, convolution
-from model.image import to_tensor
-from tests.pictures import painting, photo
-
-
-def tensor(image):
-    import numpy as np
-
-    return to_tensor(np.asarray(image))
+from tests.pictures import as_tensor, painting, photo
 
 
 def plain(convolution, x):
@@ -115,7 +108,7 @@ def test_gradients_flow_through_the_folded_upsampling():
 
 @torch.inference_mode()
 def test_fast_path_equals_the_plain_reference_in_float32(stylizer):
-    content, style = tensor(photo(160, 96)), tensor(painting(128))
+    content, style = as_tensor(photo(160, 96)), as_tensor(painting(128))
     statistics = channel_statistics(stylizer.encoder(style))
     fast = stylizer.decoder(adain(stylizer.encoder(content), statistics))
     expected = reference(stylizer.encoder, stylizer.decoder, content, style)
@@ -124,8 +117,8 @@ def test_fast_path_equals_the_plain_reference_in_float32(stylizer):
 
 @torch.inference_mode()
 def test_result_does_not_depend_on_the_batch(stylizer):
-    contents = torch.cat([tensor(photo(64, 64, seed)) for seed in range(3)])
-    statistics = channel_statistics(stylizer.encoder(tensor(painting())))
+    contents = torch.cat([as_tensor(photo(64, 64, seed)) for seed in range(3)])
+    statistics = channel_statistics(stylizer.encoder(as_tensor(painting())))
     batch = stylizer.decoder(adain(stylizer.encoder(contents), statistics))
     alone = stylizer.decoder(adain(stylizer.encoder(contents[1:2]), statistics))
     assert (batch[1:2] - alone).abs().max() < 1e-4

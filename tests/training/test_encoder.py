@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from model import Stylizer
+from model.descent import Budget
 from model.encoder import TAPS, Encoder
-from model.weights import bundled, load_weights
-from tests.pictures import painting, photo, write_pictures
+from model.errors import ParameterError
+from model.objective import Weights
+from model.optimization import Optimization, optimize
+from model.painting import Painting
+from model.weights import bundled, load_encoder, load_weights
+from tests.pictures import as_tensor, painting, photo, write_pictures
 from training.classifier import Classifier
 from training.colors import ColorHead, color_loss, fit
 from training.command import FAILED
@@ -28,10 +33,14 @@ def data(tmp_path_factory) -> Path:
 
 
 @torch.no_grad()
-def raw_encoder() -> Encoder:
-    """The bundled encoder's function with filters of all scales, as VGG's own are."""
-    encoder = Encoder()
-    load_weights(encoder, bundled("encoder"))
+def raw_encoder(last: str = "conv4_1") -> Encoder:
+    """The bundled encoder's function with filters of all scales, as VGG's own are.
+
+    Layers behind it have random filters.
+    """
+    torch.manual_seed(0)
+    encoder = Encoder(last)
+    encoder.load_state_dict(load_encoder().state_dict(), strict=False)
     random = torch.Generator().manual_seed(0)
     scale_in = torch.ones(3)
     for _, layer in layers(encoder):
@@ -42,10 +51,10 @@ def raw_encoder() -> Encoder:
     return encoder
 
 
-def published_weights() -> dict[str, torch.Tensor]:
+def published_weights(last: str = "conv4_1") -> dict[str, torch.Tensor]:
     """Weights of such an encoder under the names that torchvision's VGG-19 gives them."""
     weights = {"classifier.6.bias": torch.zeros(1000)}
-    for (_, layer), index in zip(layers(raw_encoder()), TORCHVISION_INDICES, strict=True):
+    for (_, layer), index in zip(layers(raw_encoder(last)), TORCHVISION_INDICES, strict=False):
         weights[f"features.{index}.weight"] = layer.weight
         weights[f"features.{index}.bias"] = layer.bias
     return weights
@@ -57,7 +66,7 @@ def test_torchvision_has_the_convolutions_where_we_read_them():
     modules = list(make_layers(cfgs["E"]))
     indices = [i for i, module in enumerate(modules) if isinstance(module, torch.nn.Conv2d)]
     assert indices[: len(TORCHVISION_INDICES)] == list(TORCHVISION_INDICES)
-    for (_, layer), index in zip(layers(Encoder()), indices, strict=False):
+    for (_, layer), index in zip(layers(Encoder("conv5_1")), indices, strict=False):
         assert layer.weight.shape == modules[index].weight.shape
 
 
@@ -116,6 +125,30 @@ def test_torchvisions_weights_become_an_encoder_that_can_be_loaded(data, tmp_pat
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert set(record["report"]["after"]) == set(TAPS)
     assert "relu4_1" in capsys.readouterr().out
+
+
+def test_layers_beyond_relu4_1_are_kept_where_asked_for(data, tmp_path, stylizer):
+    torch.save(published_weights("conv5_1"), tmp_path / "vgg19.pth")
+    arguments = ["from-torchvision", "--pictures", str(data), "--out", str(tmp_path / "out")]
+    arguments += ["--weights", str(tmp_path / "vgg19.pth"), "--last", "conv5_1"]
+    assert main(arguments) == 0
+    encoder = load_encoder(tmp_path / "out" / "encoder.safetensors")
+    assert encoder.activations_known[-4:] == ("relu4_2", "relu4_3", "relu4_4", "relu5_1")
+    picture = as_tensor(photo(64, 48))
+    found = encoder.activations(picture, ["relu4_2", "relu5_1"])
+    assert found["relu4_2"].shape == (1, 512, 6, 8)
+    assert found["relu5_1"].shape == (1, 512, 3, 4)
+    assert 0.3 < found["relu5_1"].mean() < 3, "normalised as the others are"
+    # AdaIN with it is AdaIN as ever; optimisation may look at its layers.
+    deep = Stylizer(encoder, stylizer.decoder)
+    style = deep.encode_style(painting(), style_size=64)
+    assert deep.stylize(photo(), style).size == photo().size
+    weights = Weights(content_taps=["relu4_2"], style_taps=["relu1_1", "relu5_1"])
+    optimization = Optimization(weights=weights, budget=Budget(steps=3), style_size=64)
+    *_, last = optimize(deep, Painting.plan(photo(), 1), [painting()], optimization)
+    assert last.step.number == 3
+    with pytest.raises(ParameterError, match="too small for relu5_1"):
+        encoder.activations(picture[..., :16, :16], ["relu5_1"])
 
 
 def test_without_network_the_message_says_what_to_download_and_where_to_put_it(
