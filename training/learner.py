@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from training.pairs import Pair
 from training.processes import Process, autocast
 from training.schedule import learning_rate
 
+Network = TypeVar("Network", bound=nn.Module)
 RANGE_WEIGHT = 10.0
 BETAS = (0.9, 0.99)
 MAX_GRADIENT_NORM = 5.0
@@ -36,7 +37,6 @@ class DecoderLearner:
         terms: names of the losses.
         encoder: frozen.
         decoder: what the optimizer changes.
-        average: the decoder with the exponential mean of the weights, which is what is used.
         device: where all of them are.
     """
 
@@ -67,7 +67,7 @@ class DecoderLearner:
             network.to(process.device).to(memory_format=torch.channels_last)
         self.encoder = encoder.requires_grad_(False)
         self.decoder = decoder
-        self.average = copy.deepcopy(decoder).requires_grad_(False)
+        self._mean = Average(decoder)
         self._decode = process.wrap(decoder)
         self._rate = rate
         self._optimizer = torch.optim.Adam(decoder.parameters(), betas=BETAS, fused=True)
@@ -75,7 +75,11 @@ class DecoderLearner:
             [1.0, style_weight, RANGE_WEIGHT, identity_weight], device=process.device
         )
         self._autocast = autocast(process.device, dtype)
-        self._updates = 0
+
+    @property
+    def average(self) -> Decoder:
+        """The decoder with the exponential mean of the weights, which is what is used."""
+        return self._mean.network
 
     def learn(self, batch: Pair, fraction: float) -> Tensor:
         """Take one step of Adam.
@@ -95,24 +99,22 @@ class DecoderLearner:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._rate, fraction)
         self._optimizer.step()
-        self._update_average()
+        self._mean.update(self.decoder)
         return terms.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""
         return {
             "decoder": self.decoder.state_dict(),
-            "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "updates": self._updates,
+            **self._mean.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
         self.decoder.load_state_dict(state["decoder"])
-        self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._updates = state["updates"]
+        self._mean.load_state_dict(state)
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights to decoder.safetensors."""
@@ -135,13 +137,34 @@ class DecoderLearner:
             ]
         )
 
+
+class Average(Generic[Network]):
+    """The exponential mean of a network's weights, which paints better than any one step's.
+
+    Attributes:
+        network: with these weights.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self._updates = 0
+
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def update(self, network: Network) -> None:
+        """Take in the weights of a step."""
         self._updates += 1
         decay = min(AVERAGE_DECAY, self._updates / (self._updates + AVERAGE_DELAY))
-        pairs = zip(self.average.parameters(), self.decoder.parameters(), strict=True)
-        for average, current in pairs:
+        for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs."""
+        return {"average": self.network.state_dict(), "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        self.network.load_state_dict(state["average"])
+        self._updates = state["updates"]
 
 
 def initialize(decoder: Decoder, seed: int) -> None:

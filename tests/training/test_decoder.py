@@ -28,6 +28,7 @@ from training.pretrain import PretrainSettings
 from training.processes import Process
 from training.refine import RefineSettings
 from training.run import Run
+from training.transformer import Settings as TransformerSettings
 
 CPU = torch.device("cpu")
 ALONE = Process(0, 1, CPU)
@@ -322,7 +323,16 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(settings, tmp_path):
 
 def test_every_flag_is_documented_and_every_documented_flag_exists():
     documented = set(re.findall(r"--[a-z][a-z-]+", Path("docs/training.md").read_text()))
-    commands = Settings, PretrainSettings, RefineSettings, TorchvisionSettings
+    commands = (
+        Settings,
+        PretrainSettings,
+        RefineSettings,
+        TorchvisionSettings,
+        TransformerSettings,
+    )
     flags = {f"--{known.name.replace('_', '-')}" for c in commands for known in fields(c)}
     assert flags <= documented
-    assert documented - flags <= {"--nproc-per-node", "--logdir", "--help", "--against"}
+    assert documented - flags <= {
+        "--nproc-per-node", "--logdir", "--help", "--against", "--method", "--network",
+        "--style-name",
+    }  # fmt: skip
