@@ -1,4 +1,4 @@
-"""The command line: adain stylize, serve, styles, info."""
+"""The command line: adain stylize, explain, serve, styles, info."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from pydantic import ValidationError
 
-from app.commands import info, serve, styles, stylize
+from app.commands import explain, info, serve, styles, stylize
 from app.settings import PREFIX
 from model.errors import AdainError
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"adain {version('adain')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (stylize, serve, styles, info):
+    for command in (stylize, explain, serve, styles, info):
         command.add_parser(commands)
     args = parser.parse_args(arguments)
     try:

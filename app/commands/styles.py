@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.stylize import open_picture
+from app.commands.files import open_picture
 from app.main import load_library
 from app.settings import Settings
 from model.errors import ParameterError, naming

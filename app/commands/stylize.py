@@ -6,20 +6,23 @@ import argparse
 import glob
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
-from app.library import StyleLibrary
-from app.main import load_library, load_stylizer
+from app.commands.files import (
+    FORMAT_OF_SUFFIX,
+    open_picture,
+    refuse_existing,
+    refuse_overwriting,
+    write_whole,
+)
+from app.commands.optimization import Interrupted, add_arguments, read_optimization
+from app.commands.painters import Painter, painter
 from app.settings import Settings
-from model.adain import ChannelStatistics
 from model.errors import AdainError, ParameterError, naming
-from model.image import encode_image, list_pictures, read_image
+from model.image import encode_image, list_pictures
 from model.parameters import (
     DEFAULT_STYLE_SIZE,
     MAX_STYLE_SIZE,
@@ -29,10 +32,7 @@ from model.parameters import (
     check_range,
     normalize_weights,
 )
-from model.stylizer import Stylizer
-from model.tiling import OnTile
 
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 DEFAULT_FOLDER = "stylized"
 
 
@@ -61,6 +61,16 @@ def add_parser(commands: Any) -> None:
         help="the file to write (.png, .jpg or .webp), or the folder where CONTENT is many; "
         f"by default CONTENT-stylized.png beside CONTENT, or the folder {DEFAULT_FOLDER}",
     )
+    parser.add_argument(
+        "--style-name",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a style of the network of --method network, in place of pictures and saved ones",
+    )
+    parser.add_argument(
+        "--network", type=Path, help="weights of --method network in place of the bundled ones"
+    )
     parser.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
     parser.add_argument(
         "--weight", type=float, action="append", help="one per style, above 0 (default: all alike)"
@@ -82,6 +92,7 @@ def add_parser(commands: Any) -> None:
         help="brush size: the shorter side at which styles are seen, "
         f"{MIN_STYLE_SIZE} to {MAX_STYLE_SIZE} (default {DEFAULT_STYLE_SIZE})",
     )
+    add_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -91,22 +102,15 @@ def run(args: argparse.Namespace) -> int:
     many = Path(args.content).is_dir() or not Path(args.content).exists()
     jobs = plan_many(args) if many else [plan_one(args)]
     settings = Settings()
-    stylizer = load_stylizer(settings)
-    styles = [
-        stylizer.encode_style(open_picture(path, settings), style_size=args.style_size)
-        for path in args.styles
-    ]
-    library = load_library(settings)
-    styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
-    masks = [open_picture(path, settings) for path in args.mask] if args.mask else None
+    paint = painter(args, settings)
     if not many:
-        stylize_file(*jobs[0], stylizer, styles, masks, args, settings)
+        stylize_file(*jobs[0], paint, settings)
         print(jobs[0][1])
         return 0
     failures = []
     for content, output in tqdm(jobs, unit="picture"):
         try:
-            stylize_file(content, output, stylizer, styles, masks, args, settings)
+            stylize_file(content, output, paint, settings)
         except (AdainError, OSError) as error:
             failures.append(str(error))
     for failure in failures:
@@ -122,7 +126,13 @@ def check(args: argparse.Namespace) -> None:
     check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
     if args.size is not None:
         check_range("--size", args.size, MIN_SIZE, float("inf"))
-    styles = len(args.styles) + len(args.saved)
+    read_optimization(args)
+    pictured = len(args.styles) + len(args.saved)
+    if (args.method == "network") != bool(args.style_name):
+        raise ParameterError("--method network goes with --style-name NAME, and only with it")
+    if pictured and args.style_name:
+        raise ParameterError("--style-name takes the place of style pictures and of --saved")
+    styles = pictured + len(args.style_name)
     if styles == 0:
         raise ParameterError("name a style: a picture, or a saved one as --saved NAME")
     normalize_weights(args.weight, styles)
@@ -182,88 +192,21 @@ def find_pictures(content: str) -> list[Path]:
     return found
 
 
-def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise ParameterError where a result would replace a picture that it is made from."""
-    read = {path.resolve() for path in inputs}
-    for output in outputs:
-        if output.resolve() in read:
-            raise ParameterError(f"{output} is read by this command: choose another -o")
+def stylize_file(content: Path, output: Path, paint: Painter, settings: Settings) -> None:
+    """Stylize one file into another, which appears whole or not at all.
 
-
-def refuse_existing(outputs: Iterable[Path]) -> None:
-    """Raise ParameterError where a result would replace a file whose name the user did not give."""
-    for output in outputs:
-        if output.exists():
-            raise ParameterError(f"{output} exists: name the result with -o")
-
-
-def stylize_file(
-    content: Path,
-    output: Path,
-    stylizer: Stylizer,
-    styles: list[ChannelStatistics],
-    masks: list[Image.Image] | None,
-    args: argparse.Namespace,
-    settings: Settings,
-) -> None:
-    """Stylize one file into another, which appears whole or not at all."""
+    Raises:
+        Interrupted: the picture so far was written.
+    """
     picture = open_picture(content, settings)
-    with naming(content), tile_bar() as on_tile:
-        result = stylizer.stylize(
-            picture,
-            styles,
-            weights=args.weight,
-            alpha=args.alpha,
-            masks=masks,
-            preserve_color=args.preserve_color,
-            size=args.size,
-            on_tile=on_tile,
-        )
+    with naming(content):
+        interrupted = None
+        try:
+            result = paint(picture)
+        except Interrupted as error:
+            result, interrupted = error.picture, error
         data = encode_image(result, FORMAT_OF_SUFFIX[output.suffix.lower()])
     write_whole(output, data)
-
-
-@contextmanager
-def tile_bar() -> Iterator[OnTile]:
-    """Yield what shows a progress bar once a picture is painted in tiles."""
-    bars: list[tqdm[NoReturn]] = []
-
-    def on_tile(done: int, total: int) -> None:
-        if not bars:
-            bars.append(tqdm(total=total, unit="tile", leave=False))
-        bars[0].update(done - bars[0].n)
-
-    try:
-        yield on_tile
-    finally:
-        for bar in bars:
-            bar.close()
-
-
-def encode_saved(
-    name: str, style_size: int, library: StyleLibrary, stylizer: Stylizer
-) -> ChannelStatistics:
-    """Return the statistics of a style of the library, which keeps what had to be computed."""
-    style, encoder = library.find(name).id, stylizer.encoder_fingerprint
-    known = library.statistics(style, style_size, encoder)
-    if known is not None:
-        return known
-    computed = stylizer.encode_style(library.picture(style), style_size=style_size)
-    library.keep(style, style_size, encoder, computed)
-    return computed
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a full disk or a kill never leaves half of it under its name."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def open_picture(path: Path, settings: Settings) -> Image.Image:
-    """Read a picture; an error says which file it is."""
-    with naming(path):
-        return read_image(path, max_pixels=settings.max_pixels)
+    if interrupted is not None:
+        print(output)
+        raise interrupted

@@ -1,5 +1,6 @@
 """The command line, on real files."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -277,3 +278,89 @@ def test_a_picture_in_tiles_shows_a_progress_bar(capsys, monkeypatch, stylizer, 
     monkeypatch.setattr("model.stylizer.TILE", 32)
     assert stylize("content.jpg", "style.png", "-o", "out.png") == 0
     assert "/12" in capsys.readouterr().err
+
+
+def test_a_refinement_starts_from_adain_and_ends_in_its_time(capsys, stylizer, style):
+    assert stylize("content.jpg", "style.png", "--refine", "4", "-o", "out.png") == 0
+    assert "%" in capsys.readouterr().err, "a bar shows how far it is"
+    plain = stylizer.stylize(photo(), style)
+    assert difference(read_image("out.png"), plain) > 0.5
+
+
+def test_optimisation_with_every_setting():
+    code = stylize(
+        "content.jpg", "style.png", "other.png", "-o", "out.png", "--method", "optimize",
+        "--steps", "4", "--seconds", "20", "--initial", "noise", "--optimizer", "adam", "--scales",
+        "1", "--content-weight", "2", "--style-weight", "5", "--smoothness", "0", "--style-by",
+        "statistics", "--content-tap", "relu3_1", "--style-tap", "relu1_1", "--style-tap",
+        "relu2_2", "--pooling", "average", "--seed", "3", "--weight", "3", "--weight", "1",
+    )  # fmt: skip
+    assert code == 0
+    assert read_image("out.png").size == (96, 64)
+
+
+def test_optimisation_of_a_folder_in_a_saved_style():
+    Path("many").mkdir()
+    for seed in range(2):
+        Path(f"many/{seed}.png").write_bytes(encoded(photo(seed=seed)))
+    saved = ["--saved", PAINTINGS[0].name, "--method", "optimize", "--steps", "2"]
+    assert stylize("many", *saved, "-o", "out") == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--refine", "-1"], "--refine must be at least 0"),
+        (["--refine", "nan"], "--refine must be"),
+        (["--refine", "1", "--method", "optimize"], "choose it, or --method optimize"),
+        (["--method", "optimize", "--steps", "0"], "--steps must be at least 1"),
+        (["--method", "optimize", "--scales", "9"], "--scales must be from 1 to 8"),
+        (["--method", "optimize", "--style-weight", "-1"], "--style-weight must be"),
+        (["--method", "optimize", "--style-tap", "relu9_1"], "has no relu9_1; choose from relu1_1"),
+        (["--method", "optimize", "--scales", "3"], "choose fewer"),
+    ],
+)
+def test_wrong_settings_of_an_optimisation(capsys, arguments, said):
+    assert said in fails(capsys, "content.jpg", "style.png", *arguments)
+    assert not Path("content-stylized.png").exists()
+
+
+def test_ctrl_c_keeps_the_picture_so_far(folder):
+    """A real interrupt of a real process, once its bar shows a first step."""
+    command = [Path(sys.executable).with_name("adain"), "stylize", "content.jpg", "style.png"]
+    command += ["--refine", "60", "--style-size", "64", "-o", "out.png"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    shown = b""
+    while b"step=" not in shown:
+        shown += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert output == b"out.png\n"
+    assert read_image("out.png").size == (96, 64)
+
+
+def test_explain_paints_a_figure(capsys):
+    assert main(["explain", "style.png", "--size", "64", "--steps", "2"]) == 0
+    assert capsys.readouterr().out == "style-explained.png\n"
+    figure = read_image("style-explained.png")
+    # The picture and four layers across, contents above styles.
+    assert figure.width > 5 * 64
+    assert figure.height > 2 * 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.png"], "nothing.png"),
+        (["style.png", "--layer", "relu9_1"], "has no relu9_1"),
+        (["style.png", "--size", "8"], "--size must be at least 64"),
+        (["style.png", "--steps", "0"], "--steps must be at least 1"),
+        (["style.png", "-o", "style.png"], "choose another -o"),
+        (["style.png", "-o", "out.gif"], "must end in .png"),
+    ],
+)
+def test_explain_refuses(capsys, arguments, said):
+    assert main(["explain", *arguments]) == 1
+    assert said in capsys.readouterr().err

@@ -1,0 +1,45 @@
+"""What the commands read and write: pictures by path, nothing lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from app.settings import Settings
+from model.errors import ParameterError, naming
+from model.image import read_image
+
+FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+def open_picture(path: Path, settings: Settings) -> Image.Image:
+    """Read a picture; an error says which file it is."""
+    with naming(path):
+        return read_image(path, max_pixels=settings.max_pixels)
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise ParameterError where a result would replace a picture that it is made from."""
+    read = {path.resolve() for path in inputs}
+    for output in outputs:
+        if output.resolve() in read:
+            raise ParameterError(f"{output} is read by this command: choose another -o")
+
+
+def refuse_existing(outputs: Iterable[Path]) -> None:
+    """Raise ParameterError where a result would replace a file whose name the user did not give."""
+    for output in outputs:
+        if output.exists():
+            raise ParameterError(f"{output} exists: name the result with -o")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a full disk or a kill never leaves half of it under its name."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""What adain stylize paints with: AdaIN, optimisation, or a network of some styles."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from app.commands.files import open_picture
+from app.commands.optimization import optimized, read_optimization
+from app.library import StyleLibrary
+from app.main import load_library, load_stylizer
+from app.settings import Settings
+from model.adain import ChannelStatistics
+from model.device import choose_device, choose_precision
+from model.painting import Painting
+from model.stylizer import Stylizer
+from model.tiling import OnTile
+from model.transformer import load_transformer
+
+Painter = Callable[[Image.Image], Image.Image]
+
+
+def painter(args: argparse.Namespace, settings: Settings) -> Painter:
+    """Load the model and the styles, and return what makes a content into a result."""
+    masks = [open_picture(path, settings) for path in args.mask] if args.mask else None
+
+    def plan(content: Image.Image) -> Painting:
+        return Painting.plan(
+            content,
+            len(args.styles) + len(args.saved) + len(args.style_name),
+            weights=args.weight,
+            alpha=args.alpha,
+            masks=masks,
+            preserve_color=args.preserve_color,
+            size=args.size,
+        )
+
+    if args.method == "network":
+        return network_painter(args, settings, plan)
+    stylizer, library = load_stylizer(settings), load_library(settings)
+    pictures = [open_picture(path, settings) for path in args.styles]
+    optimization = read_optimization(args)
+    if optimization is not None:
+        pictures += [library.picture(library.find(name).id) for name in args.saved]
+        return lambda content: optimized(stylizer, plan(content), pictures, optimization)
+    styles = [stylizer.encode_style(style, style_size=args.style_size) for style in pictures]
+    styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
+
+    def paint(content: Image.Image) -> Image.Image:
+        painting = plan(content)
+        with tile_bar() as on_tile:
+            [painted] = stylizer.paint([painting], [styles], on_tile=on_tile)
+        return painting.finish(painted)
+
+    return paint
+
+
+def network_painter(
+    args: argparse.Namespace, settings: Settings, plan: Callable[[Image.Image], Painting]
+) -> Painter:
+    """Load the network of some styles, and return what makes a content into a result."""
+    device = choose_device(settings.device)
+    network = load_transformer(args.network).select(args.style_name)
+    network.to(device, choose_precision(settings.precision, device))
+    network.eval().to(memory_format=torch.channels_last)
+
+    def paint(content: Image.Image) -> Image.Image:
+        painting = plan(content)
+        return painting.finish(network.paint(painting))
+
+    return paint
+
+
+@contextmanager
+def tile_bar() -> Iterator[OnTile]:
+    """Yield what shows a progress bar once a picture is painted in tiles."""
+    bars: list[tqdm[NoReturn]] = []
+
+    def on_tile(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit="tile", leave=False))
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield on_tile
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def encode_saved(
+    name: str, style_size: int, library: StyleLibrary, stylizer: Stylizer
+) -> ChannelStatistics:
+    """Return the statistics of a style of the library, which keeps what had to be computed."""
+    style, encoder = library.find(name).id, stylizer.encoder_fingerprint
+    known = library.statistics(style, style_size, encoder)
+    if known is not None:
+        return known
+    computed = stylizer.encode_style(library.picture(style), style_size=style_size)
+    library.keep(style, style_size, encoder, computed)
+    return computed
