@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from model.adain import ChannelStatistics
+from model.optimization import Optimization, Progress, optimize
 from model.painting import Painting
 from model.stylizer import Stylizer
 from model.tiling import OnTile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """What makes a result better (see `model.optimization`).
+
+    Attributes:
+        optimization: from AdaIN's result, for some seconds.
+        styles: the pictures of all styles, those too whose statistics are known.
+        on_step: called after each step; whether to go on.
+    """
+
+    optimization: Optimization
+    styles: Sequence[Image.Image]
+    on_step: Callable[[Progress], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +41,7 @@ class Job:
         style_size: the shorter side at which these pictures are seen.
         on_start: called as the model begins.
         on_tile: called after each tile of a large content; an error that it raises ends the work.
+        refinement: how the result is made better; such a job is a batch by itself.
     """
 
     painting: Painting
@@ -32,11 +49,12 @@ class Job:
     style_size: int
     on_start: Callable[[], None] = lambda: None
     on_tile: OnTile = lambda done, total: None
+    refinement: Refinement | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the content: what jobs of one batch have in common."""
-        return self.painting.content.size
+    def goes_with(self, other: Job) -> bool:
+        """Whether both can be in one batch."""
+        alike = self.painting.content.size == other.painting.content.size
+        return alike and self.refinement is None and other.refinement is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +65,13 @@ class Painted:
         pixels: for the painting's `finish`.
         statistics: of all the job's styles.
         style_seconds: that computing those took which were not known.
+        refine_seconds: that the refinement took, where there was one.
     """
 
     pixels: np.ndarray
     statistics: list[ChannelStatistics]
     style_seconds: float
+    refine_seconds: float | None = None
 
 
 def paint_all(stylizer: Stylizer, jobs: Sequence[Job]) -> list[Painted | Exception]:
@@ -61,7 +81,10 @@ def paint_all(stylizer: Stylizer, jobs: Sequence[Job]) -> list[Painted | Excepti
     encoded = [encode_styles(stylizer, job) for job in jobs]
     good = [(job, of) for job, of in zip(jobs, encoded, strict=True) if isinstance(of, Encoded)]
     painted = iter(paint(stylizer, good))
-    return [next(painted) if isinstance(of, Encoded) else of for of in encoded]
+    results = [next(painted) if isinstance(of, Encoded) else of for of in encoded]
+    if jobs[0].refinement is not None and isinstance(results[0], Painted):
+        return [refine(stylizer, jobs[0].painting, jobs[0].refinement, results[0])]
+    return results
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,3 +134,21 @@ def paint(stylizer: Stylizer, work: Sequence[tuple[Job, Encoded]]) -> list[Paint
         ]
     half = len(work) // 2
     return paint(stylizer, work[:half]) + paint(stylizer, work[half:])
+
+
+def refine(
+    stylizer: Stylizer, painting: Painting, refinement: Refinement, painted: Painted
+) -> Painted | Exception:
+    """Make a result better until the time is over or `on_step` has enough."""
+    started = time.perf_counter()
+    steps = optimize(stylizer, painting, refinement.styles, refinement.optimization, painted.pixels)
+    last = None
+    try:
+        for last in steps:
+            if not refinement.on_step(last):
+                break
+    except Exception as error:
+        return error
+    assert last is not None  # there is one step at least
+    seconds = time.perf_counter() - started
+    return replace(painted, pixels=last.step.pixels(), refine_seconds=seconds)

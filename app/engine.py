@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from app.batch import Job, Painted, paint_all
+from app.batch import Job, Painted, Refinement, paint_all
+from model.descent import Budget
+from model.optimization import Optimization
 from model.painting import Painting
 from model.parameters import MIN_STYLE_SIZE
 from model.stylizer import Stylizer
@@ -103,17 +105,27 @@ class Engine:
             waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
             batch = []
             if waiting:
-                width, height = size = waiting[0].job.size
+                first = waiting[0].job
+                width, height = first.painting.content.size
                 fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
                 most = max(1, min(self._max_batch, fit))
-                batch = [ticket for ticket in waiting if ticket.job.size == size][:most]
+                others = [each for each in waiting[1:] if first.goes_with(each.job)]
+                batch = [waiting[0], *others][:most]
             self._waiting = [ticket for ticket in waiting if ticket not in batch]
         return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
 
-    async def warm_up(self) -> None:
-        """Stylize once, so that the first request finds memory and kernels prepared."""
+    async def warm_up(self, *, refine: bool = False) -> None:
+        """Stylize once, so that the first request finds memory and kernels prepared.
+
+        Args:
+            refine: whether to refine once too, as the first backward pass takes a second.
+        """
         picture = Image.new("RGB", (WARM_UP_SIDE, WARM_UP_SIDE))
-        await self.stylize(Job(Painting.plan(picture, 1), [picture], MIN_STYLE_SIZE))
+        job = Job(Painting.plan(picture, 1), [picture], MIN_STYLE_SIZE)
+        if refine:
+            once = Optimization(budget=Budget(steps=1), style_size=MIN_STYLE_SIZE)
+            job = replace(job, refinement=Refinement(once, [picture], lambda _: True))
+        await self.stylize(job)
         self.ready = True
 
     def close(self) -> None:

@@ -58,6 +58,13 @@ class StylizeForm(BaseModel):
         le=MAX_STYLE_SIZE,
         description="Shorter side at which the style is seen: the brush size.",
     )
+    refine: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds to make the result better by optimisation; the service has a bound, "
+        "GET /v1/limits. DELETE /v1/requests/{id} ends it earlier.",
+    )
     format: Literal["png", "jpeg", "webp"] | None = Field(
         None, description="Format of the result. None: from the Accept header, else png."
     )

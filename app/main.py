@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(stylizer, settings.max_batch, meters.batch_size.observe)
         app.state.engine = engine
-        warm_up = asyncio.create_task(engine.warm_up())
+        warm_up = asyncio.create_task(engine.warm_up(refine=settings.max_refine_seconds > 0))
         opening = asyncio.create_task(library.run(lambda: open_library(library)))
         yield
         engine.close()
@@ -151,6 +151,7 @@ class Limits(BaseModel):
     max_styles: int = Field(description="styles of one request")
     max_body_bytes: int = Field(description="a request body")
     max_pixels: int = Field(description="pixels of a picture that is sent")
+    max_refine_seconds: float = Field(description="a refinement; 0: there is none")
 
 
 async def limits(request: Request) -> Limits:
@@ -161,6 +162,7 @@ async def limits(request: Request) -> Limits:
         max_styles=settings.max_styles,
         max_body_bytes=settings.max_body_bytes,
         max_pixels=settings.max_pixels,
+        max_refine_seconds=settings.max_refine_seconds,
     )
 
 

@@ -59,7 +59,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "adain_stage_seconds",
-            "Stages of stylizations: read, decode, queue, style, model, encode.",
+            "Stages of stylizations: read, decode, queue, style, model, encode, refine.",
             ("stage",),
             buckets=SECONDS,
             registry=self.registry,

@@ -28,7 +28,8 @@ curl -F content=@photo.jpg -F style_id=4f1f7a0c2b9d8e63 HOST/v1/stylize -o out.p
 curl -F content=@photo.jpg -F style=@night.jpg -F mask=@sky.png HOST/v1/stylize -o out.png
 ```
 
-`Server-Timing` tells the milliseconds of read, decode, queue, style, model and encode.
+`Server-Timing` tells the milliseconds of read, decode, queue, style, model, encode, and of refine
+where the result was to be refined.
 """
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 

@@ -34,6 +34,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported-image": (415, "A file is no picture of a supported format"),
     "unsupported-body": (415, "The request body is no multipart form"),
     "invalid-parameter": (422, "A parameter is missing or invalid"),
+    "not-finite": (422, "The refinement has no finite loss to begin with"),
     "corrupt-image": (422, "A picture is damaged"),
     "internal-error": (500, "The service failed"),
     "bad-device": (503, "The service lacks the memory for this"),

@@ -1,20 +1,31 @@
-"""Which stage each stylization in work has reached: GET /v1/requests/{id}."""
+"""Which stage each stylization in work has reached: GET /v1/requests/{id}, and its events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import base64
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from app.openapi import problem_responses
 from app.problems import ServiceError
+from model.image import encode_image, resize_longest
+from model.optimization import Progress as Refined
 
 REQUESTS_PATH = "/v1/requests"
 router = APIRouter()
-Stage = Literal["decoding", "queued", "painting", "encoding"]
+Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
+# How often watchers are told, and the longest side of what they are shown.
+EVENT_SECONDS = 0.25
+PREVIEW_SIDE = 512
+UNKNOWN = {404: "No stylization of this X-Request-ID is in work."}
 
 
 class Status(BaseModel):
@@ -24,56 +35,153 @@ class Status(BaseModel):
     ahead: int = Field(examples=[1], description="requests that the model paints before this one")
 
 
-class Progress:
-    """The stages of all requests in work, in the order of their arrival."""
+class Refinement(BaseModel):
+    """Where a refinement is."""
+
+    step: int = Field(examples=[12])
+    seconds: float = Field(examples=[3.4], description="since it began")
+    fraction: float = Field(examples=[0.34], description="of the seconds that it was given")
+    content: float = Field(examples=[0.21], description="content loss of the best picture so far")
+    style: float = Field(examples=[0.05], description="its style loss")
+    preview: str = Field(description="that picture, a small JPEG in base64")
+
+
+class Entry:
+    """What is known of one request in work; the model's thread writes, others read.
+
+    Attributes:
+        stage: reached so far.
+        refined: the last step of its refinement.
+        enough: set where the picture so far is to be the result.
+        ended: whether the request is answered.
+    """
 
     def __init__(self) -> None:
-        self._stages: dict[str, Stage] = {}
+        self.stage: Stage = "decoding"
+        self.refined: Refined | None = None
+        self.enough = threading.Event()
+        self.ended = False
+
+    def enter(self, stage: Stage) -> None:
+        """Note that a stage is reached."""
+        self.stage = stage
+
+
+class Progress:
+    """All requests in work, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
 
     @contextmanager
-    def follow(self, id: str) -> Iterator[Callable[[Stage], None]]:
-        """Know a request for as long as it lasts; what this yields tells its next stage."""
-
-        def enter(stage: Stage) -> None:
-            self._stages[id] = stage
-
-        enter("decoding")
+    def follow(self, id: str) -> Iterator[Entry]:
+        """Know a request for as long as it lasts."""
+        entry = self._entries[id] = Entry()
         try:
-            yield enter
+            yield entry
         finally:
-            self._stages.pop(id, None)
+            entry.ended = True
+            self._entries.pop(id, None)
 
     def queued(self) -> int:
         """Return how many wait for the model."""
-        return list(self._stages.values()).count("queued")
+        return sum(entry.stage == "queued" for entry in list(self._entries.values()))
 
     def all(self) -> int:
         """Return how many are in work."""
-        return len(self._stages)
+        return len(self._entries)
 
-    def status(self, id: str) -> Status:
-        """Return where a request is.
+    def entry(self, id: str) -> Entry:
+        """Return a request.
 
         Raises:
             ServiceError: unknown-request, where none of this id is in work.
         """
-        stages = dict(self._stages)
-        if id not in stages:
+        if id not in self._entries:
             raise ServiceError(
                 "unknown-request",
                 "no stylization of this X-Request-ID is in work: it has not begun, or has ended",
             )
-        before = list(stages.values())[: list(stages).index(id)]
-        ahead = sum(stage in ("queued", "painting") for stage in before)
-        return Status(stage=stages[id], ahead=ahead if stages[id] == "queued" else 0)
+        return self._entries[id]
+
+    def status(self, entry: Entry) -> Status:
+        """Return where a request is."""
+        if entry.stage != "queued":
+            return Status(stage=entry.stage, ahead=0)
+        entries = list(self._entries.values())
+        before = entries[: entries.index(entry)] if entry in entries else []
+        ahead = sum(each.stage in ("queued", "painting", "refining") for each in before)
+        return Status(stage="queued", ahead=ahead)
+
+
+def progress_of(request: Request) -> Progress:
+    """Return the service's requests in work."""
+    progress: Progress = request.app.state.progress
+    return progress
+
+
+def entry_of(request: Request, id: str) -> Entry:
+    """Return the request that the path names."""
+    return progress_of(request).entry(id)
+
+
+Named = Annotated[Entry, Depends(entry_of)]
 
 
 @router.get(
     REQUESTS_PATH + "/{id}",
     summary="The stage of a stylization in work",
-    responses=problem_responses({404: "No stylization of this X-Request-ID is in work."}),
+    responses=problem_responses(UNKNOWN),
 )
-async def status(request: Request, id: str) -> Status:
+async def status(request: Request, entry: Named) -> Status:
     """Tell how far the stylization is whose X-Request-ID is `id`; its sender may choose that id."""
-    progress: Progress = request.app.state.progress
-    return progress.status(id)
+    return progress_of(request).status(entry)
+
+
+@router.get(
+    REQUESTS_PATH + "/{id}/events",
+    summary="The same as it changes, and the pictures of a refinement",
+    response_class=EventSourceResponse,
+    responses=problem_responses(UNKNOWN),
+)
+async def events(request: Request, entry: Named) -> AsyncIterator[ServerSentEvent]:
+    """Send `status` and `refinement` events until the request is answered, and then `end`."""
+    told: Status | None = None
+    shown: Refined | None = None
+    while not entry.ended:
+        status = progress_of(request).status(entry)
+        if status != told:
+            told = status
+            yield ServerSentEvent(event="status", data=status)
+        if entry.refined is not shown and entry.refined is not None:
+            shown = entry.refined
+            yield ServerSentEvent(event="refinement", data=await run_in_threadpool(describe, shown))
+        await asyncio.sleep(EVENT_SECONDS)
+    yield ServerSentEvent(event="end", data={})
+
+
+@router.delete(
+    REQUESTS_PATH + "/{id}",
+    status_code=204,
+    summary="End a refinement with the picture so far",
+    responses=problem_responses(UNKNOWN),
+    response_class=Response,
+)
+async def end(entry: Named) -> None:
+    """Let the request be answered with the best picture so far; without a refinement, as it is."""
+    entry.enough.set()
+
+
+def describe(refined: Refined) -> Refinement:
+    """Return what watchers are told of a step."""
+    picture = refined.picture()
+    if max(picture.size) > PREVIEW_SIDE:
+        picture = resize_longest(picture, PREVIEW_SIDE)
+    return Refinement(
+        step=refined.step.number,
+        seconds=round(refined.step.seconds, 2),
+        fraction=round(refined.fraction, 3),
+        content=refined.step.content,
+        style=refined.step.style,
+        preview=base64.b64encode(encode_image(picture, "jpeg")).decode(),
+    )

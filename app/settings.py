@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     )
     max_styles: int = Field(8, ge=1, description="most styles of one request")
     deadline_seconds: float = Field(60, gt=0, description="longest time from request to response")
+    max_refine_seconds: float = Field(
+        0, ge=0, description="longest refinement of a result; the model does nothing else meanwhile"
+    )
     style_cache_bytes: int = Field(
         16 * 2**20, ge=0, description="statistics of uploaded styles kept in memory, 4 KiB each"
     )
@@ -72,6 +76,14 @@ class Settings(BaseSettings):
         """Return a text as its parts between commas."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("max_refine_seconds")
+    @classmethod
+    def check_refinement(cls, value: float, info: ValidationInfo) -> float:
+        """Refuse a refinement that no request could wait for."""
+        if value >= info.data.get("deadline_seconds", math.inf):
+            raise ValueError("must be less than deadline_seconds")
         return value
 
 

@@ -6,15 +6,14 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.batch import Job
+from app.batch import Job, Refinement
 from app.engine import Engine, Timed
 from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
@@ -22,11 +21,13 @@ from app.logs import request_id
 from app.metrics import Metrics
 from app.negotiation import choose_format
 from app.openapi import DESCRIPTION, RESPONSES
-from app.progress import Progress, Stage
+from app.progress import Entry, Progress
 from app.settings import Settings
-from app.sources import Style, read_saved_style, read_style
+from app.sources import Style, Wanted, read_saved_style, read_style
 from model.errors import ParameterError
 from model.image import encode_image, resize_longest
+from model.optimization import Progress as Refined
+from model.optimization import refinement
 from model.painting import Painting
 from model.parameters import MIN_SIZE, check_count, check_range, normalize_weights
 from model.stylizer import Stylizer
@@ -56,8 +57,8 @@ async def stylize(
     check_form(form, settings, max_size)
 
     progress: Progress = request.app.state.progress
-    with progress.follow(request_id(request.scope)) as enter:
-        return await paint(request, form, name, max_size, enter)
+    with progress.follow(request_id(request.scope)) as entry:
+        return await paint(request, form, name, max_size, entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,16 @@ class Inputs:
 
 
 async def paint(
-    request: Request, form: StylizeForm, name: str, max_size: int, enter: Callable[[Stage], None]
+    request: Request, form: StylizeForm, name: str, max_size: int, entry: Entry
 ) -> Response:
-    """Decode the pictures of a checked form, stylize, and encode; `enter` is told each stage."""
+    """Decode the pictures of a checked form, stylize, and encode; `entry` is told each stage."""
     started = time.perf_counter()
     inputs = await decode(request, form, max_size)
     decoded = time.perf_counter()
-    enter("queued")
-    timed = await run_model(request.app.state.engine, form, inputs, enter)
+    entry.enter("queued")
+    timed = await run_model(request.app.state.engine, form, inputs, entry)
     painted = timed.painted
-    enter("encoding")
+    entry.enter("encoding")
     begun = time.perf_counter()
 
     def encode() -> bytes:
@@ -91,9 +92,11 @@ async def paint(
         "decode": decoded - started,
         "queue": timed.queue_seconds,
         "style": painted.style_seconds,
-        "model": timed.model_seconds - painted.style_seconds,
+        "model": timed.model_seconds - painted.style_seconds - (painted.refine_seconds or 0),
         "encode": time.perf_counter() - begun,
     }
+    if painted.refine_seconds is not None:
+        stages["refine"] = painted.refine_seconds
     for style, statistics in zip(inputs.styles, painted.statistics, strict=True):
         if not style.known:
             await style.keep(statistics)
@@ -137,18 +140,30 @@ class AbandonedError(Exception):
     """The client is gone; nobody reads this."""
 
 
-async def run_model(
-    engine: Engine, form: StylizeForm, inputs: Inputs, enter: Callable[[Stage], None]
-) -> Timed:
-    """Encode the styles that are not known, and stylize, in the model's thread."""
+async def run_model(engine: Engine, form: StylizeForm, inputs: Inputs, entry: Entry) -> Timed:
+    """Encode the styles that are not known, stylize and refine, in the model's thread."""
     gone = threading.Event()
 
     def on_tile(done: int, total: int) -> None:
         if gone.is_set():
             raise AbandonedError
 
-    sources = [style.source for style in inputs.styles]
-    job = Job(inputs.painting, sources, form.style_size, lambda: enter("painting"), on_tile)
+    def on_step(progress: Refined) -> bool:
+        entry.enter("refining")
+        entry.refined = progress
+        return not gone.is_set() and not entry.enough.is_set()
+
+    job = Job(
+        inputs.painting,
+        [style.source for style in inputs.styles],
+        form.style_size,
+        lambda: entry.enter("painting"),
+        on_tile,
+    )
+    if form.refine:
+        pictures = [style.picture for style in inputs.styles if style.picture is not None]
+        optimization = refinement(form.refine, form.style_size)
+        job = replace(job, refinement=Refinement(optimization, pictures, on_step))
     try:
         return await engine.stylize(job)
     except asyncio.CancelledError:
@@ -187,6 +202,9 @@ def check_form(form: StylizeForm, settings: Settings, max_size: int) -> None:
         check_count("masks", len(form.mask), styles)
     if form.size is not None:
         check_range("size", form.size, MIN_SIZE, max_size)
+    if form.refine and not settings.max_refine_seconds:
+        raise ParameterError("refine is not offered by this service: leave it out", limit=0)
+    check_range("refine", form.refine, 0, settings.max_refine_seconds)
 
 
 async def read_content(form: StylizeForm, settings: Settings, max_size: int) -> Image.Image:
@@ -208,10 +226,12 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
 
 async def read_styles(request: Request, form: StylizeForm) -> list[Style]:
     """Return the styles of a form: the files, then those of the library, in the order sent."""
-    state, size = request.app.state, form.style_size
+    state, wanted = request.app.state, Wanted(form.style_size, pictures=form.refine > 0)
     encoder = state.engine.stylizer.encoder_fingerprint
-    files = [read_style(i, x, size, state.cache, state.settings) for i, x in enumerate(form.style)]
+    files = [
+        read_style(i, x, wanted, state.cache, state.settings) for i, x in enumerate(form.style)
+    ]
     saved = [
-        read_saved_style(i, x, size, encoder, state.library) for i, x in enumerate(form.style_id)
+        read_saved_style(i, x, wanted, encoder, state.library) for i, x in enumerate(form.style_id)
     ]
     return await asyncio.gather(*files, *saved)

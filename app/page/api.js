@@ -92,13 +92,14 @@ export const limits = async () => (await send("/v1/limits")).json();
 /**
  * Stylize: resolves to the picture and the seconds that it took.
  *
- * `onStage` hears "uploading" (with the share sent), "queued" (with how many are before) and
- * "painting". A busy server is asked again until `signal` aborts.
+ * `onStage` hears "uploading" (with the share sent), "queued" (with how many are before),
+ * "painting" and "refining". `onPreview` hears of a refinement: the share done and a small picture;
+ * `enough` ends it with the picture so far. A busy server is asked again until `signal` aborts.
  */
-export async function stylize(form, { signal, onStage }) {
+export async function stylize(form, { signal, enough, onStage, onPreview }) {
   for (;;) {
     try {
-      return await stylizeOnce(form, signal, onStage);
+      return await stylizeOnce(form, { signal, enough, onStage, onPreview });
     } catch (problem) {
       if (problem.code === "unauthorized" && (await askKey())) continue;
       if (!BUSY.includes(problem.code)) throw problem;
@@ -108,7 +109,7 @@ export async function stylize(form, { signal, onStage }) {
   }
 }
 
-function stylizeOnce(form, signal, onStage) {
+function stylizeOnce(form, { signal, enough, onStage, onPreview }) {
   // XMLHttpRequest, because fetch does not tell how much of a body is sent.
   const request = new XMLHttpRequest();
   const id = `page-${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
@@ -120,7 +121,13 @@ function stylizeOnce(form, signal, onStage) {
     const headers = { "X-Request-ID": id, ...keyHeaders() };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onStage("uploading", event.loaded / event.total);
-    request.upload.onload = () => follow(id, () => ended, onStage);
+    request.upload.onload = () => {
+      follow(id, () => ended, onStage);
+      if (onPreview) watch(id, () => ended, onPreview);
+    };
+    enough?.addEventListener("abort", () => {
+      send(`/v1/requests/${id}`, { method: "DELETE" }).catch(() => {}); // it may just have ended
+    });
     request.onload = async () => {
       const seconds = (performance.now() - begun) / 1000;
       if (request.status === 200) return resolve({ blob: request.response, seconds });
@@ -145,14 +152,46 @@ async function follow(id, ended, onStage) {
       const response = await fetch(`/v1/requests/${id}`, { headers: keyHeaders() });
       const { stage, ahead } = response.ok ? await response.json() : {};
       if (ended()) return;
-      if (stage === "painting" || stage === "encoding") onStage("painting");
+      if (stage === "refining") onStage("refining");
+      else if (stage === "painting" || stage === "encoding") onStage("painting");
       else if (stage) onStage("queued", ahead);
     } catch {
       return; // the request itself will tell
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+    await sleep(POLL_MILLISECONDS);
   }
 }
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Hear of a refinement, by server-sent events, until its request has ended. */
+async function watch(id, ended, onPreview) {
+  while (!ended()) {
+    const response = await fetch(`/v1/requests/${id}/events`, { headers: keyHeaders() }).catch(() => {});
+    if (response?.ok) return readEvents(response.body, (event, data) => {
+      if (event === "refinement" && !ended()) onPreview(data.fraction, decodeJpeg(data.preview));
+    }).catch(() => {}); // the request itself will tell
+    await sleep(POLL_MILLISECONDS); // it may not have begun
+  }
+}
+
+/** Call `hear` with the name and the data of each event; EventSource could not send a key. */
+async function readEvents(stream, hear) {
+  let rest = "";
+  for (const reader = stream.pipeThrough(new TextDecoderStream()).getReader(); ;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split(/\r?\n\r?\n/);
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split(/\r?\n/).map((line) => line.split(/: ?(.*)/, 2)));
+      if (fields.data) hear(fields.event, JSON.parse(fields.data));
+    }
+  }
+}
+
+const decodeJpeg = (base64) =>
+  new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/jpeg" });
 
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {

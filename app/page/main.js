@@ -9,8 +9,9 @@ import { Styles } from "./styles.js";
 import { Viewer } from "./viewer.js";
 
 const DEBOUNCE_MILLISECONDS = 250;
+const REFINE_SECONDS = 20;
 const viewer = new Viewer();
-const render = debounce(paint, DEBOUNCE_MILLISECONDS);
+const render = debounce(() => paint(), DEBOUNCE_MILLISECONDS);
 const changed = () => { showRegions(); render(); };
 const styles = new Styles(changed);
 const mask = new Mask(render);
@@ -18,6 +19,8 @@ let content = null; // as readPicture returns it, with `sent` and `url` for the 
 let result = null; // { blob, name, curl, masks } of the picture that is shown
 let fallback = null; // what was there before a content that only the server can read
 let painting = null; // the AbortController of the request in work
+let enough = null; // the AbortController that ends its refinement with the picture so far
+let refineSeconds = 0; // that the service offers at most
 
 new Share(() => result);
 
@@ -70,40 +73,47 @@ async function fitContent() {
 
 // Painting
 
-async function paint() {
+/** Paint; `refine` seconds longer, where that is to make the picture better. */
+async function paint(refine = 0) {
   render.cancel(); // this is what was to come
   painting?.abort();
   showError("render-error");
   if (!content || !styles.chosen.length) return;
   const asked = new AbortController();
   painting = asked;
+  enough = new AbortController();
   $("cancel").hidden = false;
-  $("again").hidden = true;
+  $("again").hidden = $("refine").hidden = true;
   let request;
+  const shown = (act) => (...news) => painting === asked && act(...news);
   try {
-    request = await describe();
+    request = await describe(refine);
     const { blob, seconds } = await stylize(request.form, {
       signal: asked.signal,
-      onStage: (...stage) => painting === asked && showStage(...stage),
+      enough: enough.signal,
+      onStage: shown(showStage),
+      onPreview: refine ? shown(showPreview) : null,
     });
     if (painting !== asked) return;
     await viewer.showAfter(blob);
     result = { blob, name: request.name, curl: request.curl, masks: request.masks };
     fallback = null;
     $("export").hidden = false;
+    $("refine").hidden = !refineSeconds;
     setState("done", `Painted in ${seconds.toFixed(1)} seconds.`);
   } catch (problem) {
     if (painting !== asked) return; // a later change is being painted
     if (problem.name === "AbortError") setState("cancelled", "Cancelled.");
     else showProblem(problem, request);
+    if (refine && result) await viewer.showAfter(result.blob); // in place of a preview
     $("again").hidden = false;
   }
   painting = null;
-  $("cancel").hidden = true;
+  $("cancel").hidden = $("enough").hidden = true;
 }
 
 /** Return the request: its form and styles, the same as a curl command, and a name for the result. */
-async function describe() {
+async function describe(refine) {
   const form = new FormData();
   const words = ["curl"];
   const add = (name, value, fileName) => {
@@ -134,6 +144,7 @@ async function describe() {
   // Smaller contents keep their size; one that could not be measured here is measured there.
   const longest = Number($("size").value);
   if (!content.bitmap || Math.max(content.width, content.height) > longest) add("size", String(longest));
+  if (refine) add("refine", String(refine));
   form.append("format", "png");
   const names = used.map((style) => slug(style.name)).join("-");
   const name = `${slug(content.stem) || "picture"}-${names}`.slice(0, 100);
@@ -146,8 +157,17 @@ function showStage(stage, amount) {
     uploading: `Uploading… ${Math.round(100 * (amount ?? 0))} %`,
     queued: amount ? `In the queue, ${amount} before you…` : "In the queue…",
     painting: "Painting…",
+    refining: "Refining…",
   };
   setState(stage, texts[stage]);
+  $("enough").hidden = stage !== "refining";
+}
+
+/** Show a picture on its way to be better. */
+function showPreview(fraction, blob) {
+  viewer.showAfter(blob, { preview: true });
+  showStage("refining");
+  $("status").textContent = `Refining… ${Math.round(100 * fraction)} %`;
 }
 
 function setState(state, text) {
@@ -199,12 +219,15 @@ $("size").onchange = async () => {
   render();
 };
 $("cancel").onclick = () => painting?.abort();
-$("again").onclick = paint;
+$("again").onclick = () => paint();
+$("refine").onclick = () => paint(refineSeconds);
+$("enough").onclick = () => enough.abort();
 
-/** Offer no size that the service does not paint. */
-async function fitSizes() {
-  const { max_size: largest } = await limits().catch(() => ({ max_size: Infinity }));
+/** Offer no size that the service does not paint, and a refinement only where it does that. */
+async function fitLimits() {
+  const { max_size: largest, max_refine_seconds: most } = await limits().catch(() => ({}));
   for (const option of [...$("size").options]) if (Number(option.value) > largest) option.remove();
+  refineSeconds = Math.min(REFINE_SECONDS, most ?? 0);
 }
 
 // Files: picked, dropped or pasted
@@ -243,5 +266,5 @@ addEventListener("paste", (event) => {
 
 showValues();
 showRegions();
-fitSizes();
+fitLimits();
 styles.load().then(render);

@@ -19,8 +19,11 @@ export class Viewer {
     this.measure($("before"));
   }
 
-  /** Show a result over the content; the one before it stays until this one can be drawn. */
-  async showAfter(blob) {
+  /**
+   * Show a result over the content; the one before it stays until this one can be drawn. A preview
+   * is smaller, and shown in the size of what was there.
+   */
+  async showAfter(blob, { preview = false } = {}) {
     const url = URL.createObjectURL(blob);
     const image = new Image();
     image.src = url;
@@ -30,7 +33,7 @@ export class Viewer {
     $("after").hidden = false;
     if (old.startsWith("blob:")) URL.revokeObjectURL(old);
     $("split").hidden = $("divider").hidden = !this.readable;
-    this.measure(image);
+    if (!preview) this.measure(image);
     this.split($("split").valueAsNumber);
   }
 

@@ -205,6 +205,34 @@ def test_the_stage_of_painting_is_shown(painted, hold):
     painted.state("done")
 
 
+def test_a_picture_is_refined_and_can_be_stopped(visit, stylizer, tmp_path):
+    with serving(Settings(data_dir=tmp_path, max_refine_seconds=30), stylizer) as server:
+        visitor = visit(str(server.base_url))
+        page = visitor.page
+        plain = visitor.painted(lambda: visitor.pick("content", "photo.png", PHOTO))
+        page.click("#refine")
+        # A picture on its way is shown, in the place of the one before.
+        visitor.until(r"document.getElementById('status').textContent.match(/Refining… [1-9]\d %/)")
+        assert page.is_hidden("#refine")
+        box = page.locator("#frame").bounding_box()
+        better = visitor.painted(lambda: page.click("#enough"))
+        assert better.size == plain.size
+        assert difference(better, plain) > 1
+        assert page.locator("#frame").bounding_box() == box
+        assert page.is_hidden("#enough")
+
+        page.click("#refine")
+        page.wait_for_selector("#enough:visible")
+        page.click("#cancel")
+        visitor.state("cancelled")
+        page.wait_for_selector("#again:visible")
+        assert difference(visitor.result(), better) == 0, "what was there is there again"
+
+
+def test_a_service_without_refinement_offers_none(painted):
+    assert painted.page.is_hidden("#refine")
+
+
 def test_a_change_drops_the_request_that_it_outdates(painted, hold):
     expected = painted.painted(lambda: painted.set("alpha", 20))
     painted.painted(lambda: painted.set("alpha", 90))
