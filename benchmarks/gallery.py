@@ -45,10 +45,15 @@ def compare(
     return tile([header, *rows], cell)
 
 
-def main() -> None:
-    """Paint the styles, stylize, and write the sheet."""
+def skimage_pictures() -> list[Image.Image]:
+    """Return scikit-image's pictures named above."""
     from skimage import data
 
+    return [Image.fromarray(getattr(data, name)()) for name in CONTENTS]
+
+
+def main() -> None:
+    """Paint the styles, stylize, and write the sheet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +62,7 @@ def main() -> None:
     parser.add_argument("--decoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--before", type=Path, help="folder of an encoder and a decoder")
     args = parser.parse_args()
-    contents = [Image.fromarray(getattr(data, name)()) for name in CONTENTS]
+    contents = skimage_pictures()
     painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
     styles = [read_image(painted[f"{name}.webp"].file) for name in STYLES]
     stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)

@@ -1,3 +1,4 @@
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
-from benchmarks import batch, gallery, load, soak, styles
+from benchmarks import batch, gallery, load, methods, soak, styles
 from benchmarks.__main__ import SECTIONS, illustrated, sections
 from benchmarks.library import measure as measure_request
 from benchmarks.limit import multiply_adds
@@ -107,6 +108,20 @@ def test_batches_and_further_styles_are_measured(stylizer, style):
     assert matrix > 0
     times = styles.measure(stylizer, [1, 2], 64, 1)
     assert times["new", 2] > times["known", 2] > 0
+
+
+def test_methods_are_compared_by_the_same_losses(stylizer):
+    pair = methods.Pair(stylizer, photo(64, 64), painting(64))
+    results, refined, optimised = methods.run(pair, None, [2, 4], [0.2])
+    by_name = {result.method: result for result in results}
+    assert list(by_name) == ["AdaIN", "AdaIN + 0.2 s", "2 steps", "4 steps"]
+    assert by_name["AdaIN + 0.2 s"].style <= by_name["AdaIN"].style
+    assert by_name["4 steps"].style < by_name["2 steps"].style
+    assert by_name["2 steps"].structure > 0.5, "hardly moved from the content"
+    assert len(optimised.style) == 4
+    assert refined.reaches(math.inf) == refined.seconds[0]
+    assert refined.reaches(-1) == math.inf
+    assert methods.passes_share(pair, rounds=2) > 0
 
 
 def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
