@@ -177,15 +177,7 @@ def refine(args: argparse.Namespace, stop: threading.Event) -> bool:
     )
     pictures = Pictures(settings.pictures, shortest=64, longest=256)
     load_if_they_fit([pictures], settings.memory_gib, process.device)
-    # Contents alone matter here: each is its own style, which costs nothing.
-    pairs = Pairs(
-        pictures,
-        pictures,
-        identity_share=1.0,
-        reconstruction=0.0,
-        seed=settings.seed,
-        workers=settings.workers,
-    )
+    pairs = Pairs.of_contents(pictures, seed=settings.seed, workers=settings.workers)
     run = Run(settings, process, learner, pairs)
     if run.step == 0:
         places = [Place(position, FIT_SIDE, 0.0) for position in range(FIT_CROPS)]

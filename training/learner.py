@@ -93,12 +93,7 @@ class DecoderLearner:
         """
         terms = self._losses(batch)
         loss = (self._weights * terms).sum()
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.decoder.parameters(), MAX_GRADIENT_NORM)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._rate, fraction)
-        self._optimizer.step()
+        take_step(self._optimizer, loss, learning_rate(self._rate, fraction))
         self._mean.update(self.decoder)
         return terms.detach()
 
@@ -136,6 +131,16 @@ class DecoderLearner:
                 identity_loss(image, batch.content, batch.identity),
             ]
         )
+
+
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """Change the optimizer's weights by the gradient of a loss, which is bounded in its norm."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for group in optimizer.param_groups:
+        nn.utils.clip_grad_norm_(group["params"], MAX_GRADIENT_NORM)
+        group["lr"] = rate
+    optimizer.step()
 
 
 class Average(Generic[Network]):

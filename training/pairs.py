@@ -84,6 +84,18 @@ class Pairs(Dataset[Pair]):
         self._identity_share, self._reconstruction = identity_share, reconstruction
         self._seed, self._workers = seed, workers
 
+    @classmethod
+    def of_contents(cls, contents: Pictures, *, seed: int, workers: int) -> Pairs:
+        """Take contents alone: each is its own style, which costs nothing."""
+        return cls(
+            contents,
+            contents,
+            identity_share=1.0,
+            reconstruction=0.0,
+            seed=seed,
+            workers=workers,
+        )
+
     def __getitem__(self, place: Place) -> Pair:
         """Return the pair at a place."""
         chance, for_content, for_style = self._draws(place.position)

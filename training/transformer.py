@@ -32,7 +32,7 @@ from model.weights import load_encoder
 from training.command import command_parser, follow, guarded, record
 from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES, readable
 from training.errors import TrainingError
-from training.learner import BETAS, MAX_GRADIENT_NORM, Average
+from training.learner import BETAS, Average, take_step
 from training.losses import content_loss
 from training.pairs import Pair, Pairs
 from training.pictures import Pictures, find_pictures, load_if_they_fit
@@ -129,12 +129,7 @@ class TransformerLearner:
         """Take one step of Adam on a batch's contents; see `training.run.Learner`."""
         terms = self._losses(batch)
         loss = (self._weights * terms).sum()
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._transformer.parameters(), MAX_GRADIENT_NORM)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._settings.rate, fraction)
-        self._optimizer.step()
+        take_step(self._optimizer, loss, learning_rate(self._settings.rate, fraction))
         self.average.update(self._transformer)
         return terms.detach()
 
@@ -247,15 +242,7 @@ def load_contents(settings: Settings, device: torch.device) -> Pairs:
     largest = max(stage.side for stage in parse_stages(settings.crops, settings.batch))
     pictures = Pictures(settings.content, shortest=largest // 2, longest=LONGEST_CROPS * largest)
     load_if_they_fit([pictures], settings.memory_gib, device)
-    # Contents alone matter here: each is its own style, which costs nothing.
-    return Pairs(
-        pictures,
-        pictures,
-        identity_share=1.0,
-        reconstruction=0.0,
-        seed=settings.seed,
-        workers=settings.workers,
-    )
+    return Pairs.of_contents(pictures, seed=settings.seed, workers=settings.workers)
 
 
 @torch.no_grad()

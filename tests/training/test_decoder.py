@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from model.decoder import Decoder
 from model.image import read_image
 from model.weights import load_weights
-from tests.pictures import painting, photo, write_pictures
+from tests.pictures import photo, write_pictures
 from training.command import FAILED, STOPPED
 from training.decoder import Settings, build_learner, load_pairs, main
 from training.encoder import TorchvisionSettings
@@ -34,19 +34,12 @@ CPU = torch.device("cpu")
 ALONE = Process(0, 1, CPU)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Folders of two contents and two styles."""
-    painters = {"contents": photo, "styles": painting}
-    return write_pictures(tmp_path_factory.mktemp("data"), painters, 2)
-
-
 @pytest.fixture
-def settings(data, tmp_path) -> Settings:
+def settings(pairs_folder, tmp_path) -> Settings:
     """A run of six small steps, in float32."""
     return Settings(
-        content=[data / "contents"],
-        style=[data / "styles"],
+        content=[pairs_folder / "contents"],
+        style=[pairs_folder / "styles"],
         out=tmp_path / "run",
         steps=6,
         crops=["32x2@50", "40x2@50"],

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean
 
 import pytest
@@ -11,7 +10,7 @@ from safetensors.torch import load_file
 
 from model.image import read_image
 from model.transformer import load_transformer
-from tests.pictures import painting, photo, write_pictures
+from tests.pictures import painting, write_pictures
 from training.command import FAILED
 from training.processes import Process
 from training.run import Run
@@ -26,19 +25,12 @@ from training.transformer import (
 ALONE = Process(0, 1, torch.device("cpu"))
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Folders of two contents and two styles."""
-    painters = {"contents": photo, "styles": painting}
-    return write_pictures(tmp_path_factory.mktemp("data"), painters, 2)
-
-
 @pytest.fixture
-def settings(data, tmp_path) -> Settings:
+def settings(pairs_folder, tmp_path) -> Settings:
     """A run of four small steps, in float32."""
     return Settings(
-        content=[data / "contents"],
-        style=[data / "styles"],
+        content=[pairs_folder / "contents"],
+        style=[pairs_folder / "styles"],
         style_size=64,
         out=tmp_path / "run",
         steps=4,
@@ -124,8 +116,8 @@ def test_weights_of_other_styles_are_refused(settings, tmp_path, capsys):
     assert "is of the styles 00, 01, and --style has 00, 01, 02" in capsys.readouterr().err
 
 
-def test_styles_of_one_name_are_refused(settings, data, capsys):
-    style = ["--style", str(data / "styles"), str(data / "contents")]
+def test_styles_of_one_name_are_refused(settings, pairs_folder, capsys):
+    style = ["--style", str(pairs_folder / "styles"), str(pairs_folder / "contents")]
     assert main([*flags(settings), *style]) == FAILED
     assert "two styles are called 00" in capsys.readouterr().err
 
