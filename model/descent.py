@@ -22,6 +22,8 @@ Objective = Callable[[Tensor], Losses]
 Optimizer = Literal["lbfgs", "adam"]
 # Gradients that L-BFGS remembers. More of them take time that a further step uses better.
 HISTORY = 20
+# How far the first step of L-BFGS moves the pixels in the mean, before it knows any curvature.
+FIRST_MOVE = 0.005
 # Of pixels in [0, 1].
 ADAM_RATE = 0.02
 # The loss has stopped falling when it fell by less than this share over so many steps.
@@ -145,7 +147,8 @@ def stepper(image: Tensor, name: Optimizer, rate: float) -> Callable[[Objective]
         # One evaluation a step, so that each is seen; no tolerances, since we watch the loss.
         engine = torch.optim.LBFGS(
             [image],
-            lr=rate,
+            # PyTorch divides the first gradient, and only that, by the sum of its magnitudes.
+            lr=rate * FIRST_MOVE * image.numel(),
             max_iter=1,
             history_size=HISTORY,
             tolerance_grad=0.0,
@@ -163,6 +166,8 @@ def stepper(image: Tensor, name: Optimizer, rate: float) -> Callable[[Objective]
             return losses.total
 
         engine.step(evaluate)  # type: ignore[no-untyped-call]
+        if name == "lbfgs":
+            engine.param_groups[0]["lr"] = rate
         return seen[0]
 
     return step

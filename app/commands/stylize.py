@@ -32,6 +32,7 @@ from model.parameters import (
     check_range,
     normalize_weights,
 )
+from model.weights import bundled
 
 DEFAULT_FOLDER = "stylized"
 
@@ -69,7 +70,7 @@ def add_parser(commands: Any) -> None:
         help="a style of the network of --method network, in place of pictures and saved ones",
     )
     parser.add_argument(
-        "--network", type=Path, help="weights of --method network in place of the bundled ones"
+        "--network", type=Path, help="weights of --method network, by training.transformer"
     )
     parser.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
     parser.add_argument(
@@ -130,6 +131,10 @@ def check(args: argparse.Namespace) -> None:
     pictured = len(args.styles) + len(args.saved)
     if (args.method == "network") != bool(args.style_name):
         raise ParameterError("--method network goes with --style-name NAME, and only with it")
+    if args.method == "network" and not (args.network or bundled("transformer")).exists():
+        raise ParameterError(
+            "--method network needs --network FILE, as training.transformer writes it"
+        )
     if pictured and args.style_name:
         raise ParameterError("--style-name takes the place of style pictures and of --saved")
     styles = pictured + len(args.style_name)

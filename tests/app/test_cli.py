@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from app.cli import main
 from app.starter import PAINTINGS
 from model.image import read_image
+from model.painting import Painting
+from model.transformer import Transformer, load_transformer, save_transformer
 from tests.pictures import difference, encoded, painting, photo
 
 
@@ -364,3 +367,41 @@ def test_explain_paints_a_figure(capsys):
 def test_explain_refuses(capsys, arguments, said):
     assert main(["explain", *arguments]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A file of a network with random weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("network") / "transformer.safetensors"
+    save_transformer(Transformer(["ink", "oil"]), path)
+    return path
+
+
+def test_a_network_of_some_styles(network):
+    paint = ["--method", "network", "--network", str(network)]
+    assert stylize("content.jpg", *paint, "--style-name", "oil", "-o", "oil.png") == 0
+    both = ["--style-name", "oil", "--style-name", "ink", "--weight", "3", "--weight", "1"]
+    assert stylize("content.jpg", *paint, *both, "-o", "both.png") == 0
+    one = load_transformer(network).select(["oil"]).eval()
+    plan = Painting.plan(photo(), 1)
+    assert difference(read_image("oil.png"), plan.finish(one.paint(plan))) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--style-name", "silk"], "no style 'silk'; choose from ink, oil"),
+        ([], "goes with --style-name"),
+        (["--style-name", "ink", "--saved", "x"], "takes the place of style pictures"),
+        (["--style-name", "ink", "--network", "nothing"], "needs --network FILE"),
+        (["--style-name", "ink", "--refine", "1"], "--refine starts from AdaIN's result"),
+    ],
+)
+def test_a_network_is_asked_for_wrongly(capsys, network, arguments, said):
+    paint = ["--method", "network", "--network", str(network)]
+    assert said in fails(capsys, "content.jpg", *paint, *arguments)
+
+
+def test_the_styles_of_a_network_need_it(capsys):
+    assert "goes with --style-name" in fails(capsys, "content.jpg", "--style-name", "ink")
