@@ -20,8 +20,8 @@ from model.objective import Losses
 Clock = Callable[[], float]
 Objective = Callable[[Tensor], Losses]
 Optimizer = Literal["lbfgs", "adam"]
-# Gradients that L-BFGS remembers, two pictures in float32 each; with 20 the loss ends 6 % higher.
-HISTORY = 100
+# Gradients that L-BFGS remembers. With 100 the loss ends 1 to 2 % lower, for 2.4 GB a megapixel.
+HISTORY = 20
 # How far the first step of L-BFGS moves the pixels in the mean, before it knows any curvature.
 FIRST_MOVE = 0.005
 # Of pixels in [0, 1].
