@@ -11,12 +11,11 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from app.commands.files import FORMAT_OF_SUFFIX, open_picture, refuse_overwriting, write_whole
+from app.commands.files import format_of, open_picture, refuse_overwriting, write_whole
 from app.main import load_stylizer
 from app.settings import Settings
 from model.descent import Budget
 from model.encoder import TAPS
-from model.errors import ParameterError
 from model.image import encode_image, flatten, resize_longest
 from model.objective import Weights
 from model.optimization import Optimization, optimize
@@ -61,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
     check_range("--size", args.size, MIN_STYLE_SIZE, math.inf)
     check_range("--steps", args.steps, 1, math.inf)
     output = args.output or args.picture.with_name(f"{args.picture.stem}-explained.png")
-    if output.suffix.lower() not in FORMAT_OF_SUFFIX:
-        raise ParameterError(f"{output}: the name must end in {', '.join(FORMAT_OF_SUFFIX)}")
+    name = format_of(output)
     refuse_overwriting([output], [args.picture])
     settings = Settings()
     picture = resize_longest(flatten(open_picture(args.picture, settings)), args.size)
@@ -77,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             reconstruct(stylizer, picture, weights, args, bar) for weights in style_weights(layers)
         ]
     figure = draw(picture, layers, contents, styles)
-    write_whole(output, encode_image(figure, FORMAT_OF_SUFFIX[output.suffix.lower()]))
+    write_whole(output, encode_image(figure, name))
     print(output)
     return 0
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from app.commands.files import (
     FORMAT_OF_SUFFIX,
+    format_of,
     open_picture,
     refuse_existing,
     refuse_overwriting,
@@ -154,8 +155,7 @@ def plan_one(args: argparse.Namespace) -> tuple[Path, Path]:
         refuse_existing([output])
     else:
         output = args.output
-    if output.suffix.lower() not in FORMAT_OF_SUFFIX:
-        raise ParameterError(f"{output}: the name must end in {', '.join(FORMAT_OF_SUFFIX)}")
+    format_of(output)
     refuse_overwriting([output], [content, *args.styles, *(args.mask or [])])
     return content, output
 
@@ -210,7 +210,7 @@ def stylize_file(content: Path, output: Path, paint: Painter, settings: Settings
             result = paint(picture)
         except Interrupted as error:
             result, interrupted = error.picture, error
-        data = encode_image(result, FORMAT_OF_SUFFIX[output.suffix.lower()])
+        data = encode_image(result, format_of(output))
     write_whole(output, data)
     if interrupted is not None:
         print(output)

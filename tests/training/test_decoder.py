@@ -20,6 +20,7 @@ from model.decoder import Decoder
 from model.image import read_image
 from model.weights import load_weights
 from tests.pictures import photo, write_pictures
+from tests.training.conftest import losses_of
 from training.command import FAILED, STOPPED
 from training.decoder import Settings, build_learner, load_pairs, main
 from training.encoder import TorchvisionSettings
@@ -60,15 +61,7 @@ def make_run(settings: Settings) -> Run:
 
 
 def train(settings: Settings, steps: int | None = None) -> list[dict[str, float]]:
-    """Train and save, or stop after some steps; return the losses of each step."""
-    run = make_run(settings)
-    losses = []
-    for progress in run.train():
-        losses.append(progress.values)
-        if progress.step == steps:
-            break
-    run.save()
-    return losses
+    return losses_of(make_run(settings), steps)
 
 
 def saved(settings: Settings) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from model.image import read_image
 from model.transformer import load_transformer
 from tests.pictures import painting, write_pictures
+from tests.training.conftest import losses_of
 from training.command import FAILED
 from training.processes import Process
 from training.run import Run
@@ -53,14 +54,7 @@ def make_run(settings):
 
 
 def train(settings, steps=None):
-    run = make_run(settings)
-    losses = []
-    for progress in run.train():
-        losses.append(progress.values)
-        if progress.step == steps:
-            break
-    run.save()
-    return losses
+    return losses_of(make_run(settings), steps)
 
 
 @pytest.mark.slow
