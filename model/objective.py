@@ -29,6 +29,8 @@ class Weights:
             by the number of features: the paper's sum grows with the picture, so that its ratio
             would mean another balance at every size.
         smoothness: of the total variation.
+        outside: of values outside [0, 1]. The papers have no such term; but a result is clipped in
+            the end, which without one takes back most of the style loss that was gained.
         pooling: "max" as VGG, or "average".
     """
 
@@ -38,6 +40,7 @@ class Weights:
     content: float = 1.0
     style: float = 30.0
     smoothness: float = 1.0
+    outside: float = 1000.0
     pooling: Pooling = "max"
 
 
@@ -48,6 +51,7 @@ class Losses(NamedTuple):
     content: Tensor
     style: Tensor
     smoothness: Tensor
+    outside: Tensor
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -107,6 +111,11 @@ def smoothness_loss(image: Tensor) -> Tensor:
     down = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
     across = (image[..., 1:] - image[..., :-1]).square().mean()
     return down + across
+
+
+def outside_loss(image: Tensor) -> Tensor:
+    """Return the mean squared distance of pixels from [0, 1]."""
+    return (image - image.clamp(0, 1)).square().mean()
 
 
 class Objective:
@@ -172,8 +181,10 @@ class Objective:
         style = torch.stack(styles).mean() if styles else zero
         smoothness = smoothness_loss(image)
         weights = self.weights
-        total = weights.content * content + weights.style * style + weights.smoothness * smoothness
-        return Losses(total, content, style, smoothness)
+        outside = outside_loss(image)
+        total = weights.content * content + weights.style * style
+        total = total + weights.smoothness * smoothness + weights.outside * outside
+        return Losses(total, content, style, smoothness, outside)
 
     def _activations(self, image: Tensor) -> dict[str, Tensor]:
         names = [*self.weights.content_taps, *self.weights.style_taps]

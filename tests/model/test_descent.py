@@ -15,7 +15,7 @@ SCALES = torch.linspace(1, 30, 16)
 
 
 def losses(total):
-    return Losses(total, total, total, total)
+    return Losses(total, total, total, total, total)
 
 
 def valley(image):

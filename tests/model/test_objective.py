@@ -13,6 +13,7 @@ from model.objective import (
     content_loss,
     gram,
     gram_loss,
+    outside_loss,
     smoothness_loss,
     statistics,
     statistics_loss,
@@ -81,6 +82,11 @@ def test_statistics_can_take_the_place_of_gram_matrices():
     torch.testing.assert_close(statistics_loss(statistics(f), statistics(s)), expected)
 
 
+def test_outside_is_of_what_clipping_would_change():
+    assert outside_loss(torch.tensor([0.0, 0.5, 1.0])) == 0
+    assert outside_loss(torch.tensor([-0.5, 1.5])) == 0.25
+
+
 def test_smoothness_is_of_neighbours():
     assert smoothness_loss(torch.ones(1, 3, 8, 8)) == 0
     stripes = torch.zeros(1, 3, 8, 8)
@@ -107,8 +113,11 @@ def test_the_content_has_no_content_loss_and_the_style_no_style_loss(stylizer, s
 
 
 def test_the_total_is_the_weighted_sum(stylizer):
-    losses = objective(stylizer, Weights(content=2, style=3, smoothness=5))(STYLE[:, :, :48])
-    expected = 2 * losses.content + 3 * losses.style + 5 * losses.smoothness
+    losses = objective(stylizer, Weights(content=2, style=3, smoothness=5, outside=7))(
+        2 * STYLE[:, :, :48]
+    )
+    expected = 2 * losses.content + 3 * losses.style + 5 * losses.smoothness + 7 * losses.outside
+    assert losses.outside > 0
     torch.testing.assert_close(losses.total, expected)
 
 

@@ -5,13 +5,17 @@ import pytest
 import torch
 from PIL import Image
 
+from app.starter import starters
+from model.color import color_moments
 from model.descent import Budget
 from model.encoder import TAPS
 from model.errors import ParameterError
-from model.objective import Weights
+from model.image import flatten, read_image
+from model.objective import Weights, outside_loss
 from model.optimization import Optimization, build_objective, noise, optimize, refinement, tensor
 from model.painting import Painting
 from model.parameters import fit_style
+from model.stylizer import Stylizer
 from tests.pictures import difference, painting, photo
 
 SIZE = 64
@@ -24,7 +28,11 @@ def run(stylizer, content=None, styles=None, *, steps=8, controls=None, **option
     return list(optimize(stylizer, plan, styles, optimization))
 
 
-@pytest.mark.parametrize("initial", ["adain", "content", "style", "noise"])
+def distance(a, b):
+    return torch.linalg.norm(a - b).item()
+
+
+@pytest.mark.parametrize("initial", ["recolored", "adain", "content", "style", "noise"])
 def test_the_losses_fall_from_every_start(stylizer, initial):
     steps = run(stylizer, initial=initial)
     assert steps[-1].step.total < 0.9 * steps[0].step.total
@@ -138,16 +146,42 @@ def textbook(objective, image, steps):
 
 
 @pytest.mark.slow
-def test_ours_keeps_up_with_the_textbooks_loop(stylizer):
-    """As many evaluations each, from the content at 128 pixels, by the same losses."""
-    content, style = photo(128, 128), painting(128)
+def test_ours_is_no_worse_than_the_textbooks_loop():
+    """300 evaluations each from the content at 256 pixels, by the same losses."""
+    stylizer = Stylizer.load(device="cpu")
+    content, style = photo(256, 256), flatten(read_image(starters()[0].file))
     plan = Painting.plan(content, 1)
-    optimization = Optimization(budget=Budget(steps=150), style_size=128)
+    optimization = Optimization(initial="content", style_size=256)
     *_, ours = optimize(stylizer, plan, [style], optimization)
-    objective = build_objective(stylizer, plan, [fit_style(style, 128)], optimization.weights)
+    objective = build_objective(stylizer, plan, [fit_style(style, 256)], optimization.weights)
     theirs = textbook(objective, tensor(stylizer, content), ours.step.number)
-    # Their paths part at the first step; where they are after 150 differs by some per cent.
-    assert ours.step.total <= 1.1 * theirs
+    # Their paths part at the first step; that alone is worth a per cent, either way.
+    assert ours.step.total <= 1.02 * theirs
+
+
+def test_the_recolored_content_has_the_colors_of_the_style(stylizer):
+    content, style = photo(), painting()
+    weights = Weights(smoothness=0)
+    plan = Painting.plan(content, 1)
+    optimization = Optimization(weights=weights, budget=Budget(steps=1), style_size=SIZE)
+    [start] = optimize(stylizer, plan, [style], optimization)
+    asked, own = (
+        color_moments(tensor(stylizer, each)) for each in (fit_style(style, SIZE), content)
+    )
+    made = color_moments(start.step.image)
+    # Not all of them: what leaves the range is clipped.
+    assert distance(made.mean, asked.mean) < 0.3 * distance(own.mean, asked.mean)
+    assert distance(made.covariance, asked.covariance) < 0.7 * distance(
+        own.covariance, asked.covariance
+    )
+
+
+def test_a_result_stays_in_range_and_so_loses_little_by_clipping(stylizer):
+    free, held = (
+        outside_loss(run(stylizer, steps=30, weights=Weights(outside=weight))[-1].step.image)
+        for weight in (0, 1000)
+    )
+    assert held < 0.2 * free
 
 
 def test_the_taps_are_the_default_layers():

@@ -1,0 +1,49 @@
+"""Colours of pictures: their moments, and how one takes on those of another."""
+
+import torch
+
+from model.color import color_moments, match_color
+
+
+def colors(seed=0, size=(40, 30)):
+    mix = torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)) / 10
+    noise = torch.randn(3, *size, generator=torch.Generator().manual_seed(seed + 1))
+    return (0.5 + torch.einsum("ij,jhw->ihw", mix, noise))[None]
+
+
+def test_moments_are_numpys():
+    flat = colors()[0].flatten(1)
+    mean, covariance = color_moments(colors())
+    assert torch.allclose(mean, flat.double().mean(1))
+    assert torch.allclose(covariance, torch.cov(flat.double(), correction=0))
+
+
+def test_a_region_is_as_if_cut_out():
+    image, region = colors(), torch.zeros(1, 1, 40, 30)
+    region[..., :10] = 1
+    for weighted, cut in zip(
+        color_moments(image, region), color_moments(image[..., :10]), strict=True
+    ):
+        assert torch.allclose(weighted, cut, atol=1e-4)
+
+
+def test_what_is_matched_has_the_moments_of_the_target():
+    target = color_moments(colors(5))
+    made = color_moments(match_color(colors(), color_moments(colors()), target))
+    assert torch.allclose(made.mean, target.mean, atol=1e-4)
+    assert torch.allclose(made.covariance, target.covariance, atol=1e-3)
+
+
+def test_grey_and_flat_pictures_stay_finite():
+    target = color_moments(colors(5))
+    for image in (
+        colors().mean(1, keepdim=True).expand(1, 3, 40, 30),
+        torch.full((1, 3, 8, 8), 0.3),
+    ):
+        made = match_color(image, color_moments(image), target)
+        assert torch.allclose(made.mean((0, 2, 3)).double(), target.mean, atol=1e-4)
+
+
+def test_an_empty_region_has_moments():
+    moments = color_moments(colors(), torch.zeros(1, 1, 40, 30))
+    assert all(each.isfinite().all() for each in moments)
