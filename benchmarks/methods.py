@@ -39,8 +39,11 @@ from training.metrics import structure, tensor
 from training.sheet import tile
 
 ADAIN, NETWORK = "AdaIN", "network"
+REFINED, CONTENT = "AdaIN, refined", "from the content"
 # Steps from the content whose style loss a refinement of AdaIN's result is to reach sooner.
 GOAL = 300
+# Steps from the content in the style's colours.
+RECOLORED = 100
 # How long it is refined at least, of the time of the longest optimisation.
 SHARE = 0.35
 CELL = 192
@@ -133,8 +136,8 @@ def follow(
 
 def run(
     pair: Pair, network: Transformer | None, steps: Sequence[int], seconds: Sequence[float]
-) -> tuple[list[Result], Curve, Curve]:
-    """Return all results for a pair, and the curves from AdaIN's result and from the content."""
+) -> tuple[list[Result], dict[str, Curve]]:
+    """Return all results for a pair, and the curves by what they start from."""
     results = [pair.adain()]
     if network is not None:
         results.append(pair.network(network))
@@ -151,7 +154,14 @@ def run(
         Budget(steps=10**6, seconds=max(*seconds, SHARE * other.seconds[-1])),
         {f"{ADAIN} + {n:g} s": lambda passed, _, n=n: passed >= n for n in seconds},
     )
-    return [*results, *refined, *optimised], curve, other
+    recolored, best = follow(
+        pair,
+        "recolored",
+        Budget(steps=RECOLORED),
+        {f"recolored, {RECOLORED} steps": lambda _, number: number >= RECOLORED},
+    )
+    curves = {REFINED: curve, CONTENT: other, "from the content recolored": best}
+    return [*results, *refined, *optimised, *recolored], curves
 
 
 def passes_share(pair: Pair, rounds: int = 10) -> float:
@@ -200,14 +210,14 @@ def main() -> None:
             name = names[index % len(names)]
             pair = Pair(stylizer, *(ImageOps.fit(x, (size, size)) for x in (content, styles[name])))
             own = network.select([name]) if network and name in network.names else None
-            made, refined, optimised = run(pair, own, args.steps, args.seconds)
+            made, curves = run(pair, own, args.steps, args.seconds)
+            refined, optimised = curves[REFINED], curves[CONTENT]
             for result in made:
                 results.setdefault(result.method, []).append(result)
             rows.append([content, styles[name], *(result.image for result in made)])
             # By the curves, both before clipping to [0, 1], as the results in the table are not.
             ratios.append(refined.reaches(optimised.style[GOAL - 1]) / optimised.seconds[GOAL - 1])
             if index == 0:
-                curves = {"AdaIN, refined": refined, "from the content": optimised}
                 plot(curves, made[0].style, args.output / f"methods-{size}.png")
         for method, all_of in results.items():
             print(f"| {size}x{size} | {method} | {means(all_of)} |", flush=True)
