@@ -44,7 +44,7 @@ def match_color(image: Tensor, own: ColorMoments, target: ColorMoments) -> Tenso
     """Move colours linearly so that their moments change from `own` to `target`.
 
     The linear transfer of Gatys et al. 2016, "Preserving color in neural artistic style transfer",
-    section 4.1, by the symmetric roots of the covariances. Values may leave [0, 1].
+    by the symmetric roots of the covariances. Values may leave [0, 1].
 
     Args:
         image: 1 x 3 x H x W.

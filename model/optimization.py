@@ -115,7 +115,7 @@ def optimize(
             size = max(MIN_STYLE_SIZE, round(optimization.style_size * factor))
             fitted = [fit_style(style, size) for style in styles]
             if image is None:
-                image = first(stylizer, current, styles, optimization, size)
+                image = first(stylizer, current, fitted, optimization, size)
             else:
                 image = enlarged(image, current)
             objective = build_objective(stylizer, current, fitted, optimization.weights)
@@ -159,7 +159,7 @@ def first(
     optimization: Optimization,
     style_size: int,
 ) -> Tensor:
-    """Return the picture to start from, 1 x 3 x H x W."""
+    """Return the picture to start from, 1 x 3 x H x W; the styles are fitted to `style_size`."""
     if optimization.initial == "adain":
         statistics = [stylizer.encode_style(style, style_size=style_size) for style in styles]
         [painted] = stylizer.paint([painting], [statistics])
@@ -168,10 +168,10 @@ def first(
     if optimization.initial == "noise":
         return noise(content.shape, optimization.seed).to(stylizer.device)
     if optimization.initial == "style":
-        return tensor(stylizer, fit_style(styles[0], style_size).resize(painting.content.size))
+        return tensor(stylizer, styles[0].resize(painting.content.size))
     if optimization.initial == "recolored":
-        fitted = [tensor(stylizer, fit_style(style, style_size)) for style in styles]
-        return recolor(content, fitted, *regions_of(stylizer, painting), painting.alpha)
+        tensors = [tensor(stylizer, style) for style in styles]
+        return recolor(content, tensors, *regions_of(stylizer, painting), painting.alpha)
     return content
 
 

@@ -11,7 +11,7 @@ def colors(seed=0, size=(40, 30)):
     return (0.5 + torch.einsum("ij,jhw->ihw", mix, noise))[None]
 
 
-def test_moments_are_numpys():
+def test_moments_are_mean_and_covariance():
     flat = colors()[0].flatten(1)
     mean, covariance = color_moments(colors())
     assert torch.allclose(mean, flat.double().mean(1))

@@ -79,7 +79,7 @@ def test_from_coarse_to_fine(stylizer):
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
     # What was reached at the coarse scale is begun with at the fine one.
-    assert difference(steps[2].picture().resize((300, 200)), steps[3].picture()) < 10
+    assert difference(steps[2].picture().resize((300, 200)), steps[3].picture()) < 7
 
 
 def test_too_many_scales_are_refused(stylizer):
