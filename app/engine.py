@@ -1,137 +1,53 @@
-"""The engine: the one thread that owns the model, and what waits for it."""
+"""What the service needs of whatever runs the model, in this process or in others."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
-from PIL import Image
-
-from app.batch import Job, Painted, Refinement, paint_all
-from model.descent import Budget
-from model.optimization import Optimization
-from model.painting import Painting
-from model.parameters import MIN_STYLE_SIZE
+from app.job import Job, Timed, Watch
 from model.stylizer import Stylizer
 
-WARM_UP_SIDE = 256
-# By device type: most pixels of a batch. More of them make it hardly faster, and take memory.
-BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Timed:
-    """What the model made of a job, and how long that took.
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which model an engine runs.
 
     Attributes:
-        painted: the result.
-        queue_seconds: from the asking to the start of the work.
-        model_seconds: from the start to the end of the work, all of its batch.
+        device: such as cpu or cuda:0.
+        precision: such as bfloat16.
+        encoder: its fingerprint, which says whose statistics it understands.
     """
 
-    painted: Painted
-    queue_seconds: float
-    model_seconds: float
+    device: str
+    precision: str
+    encoder: str
+
+    @classmethod
+    def of(cls, stylizer: Stylizer) -> Model:
+        """Describe a stylizer."""
+        precision = str(stylizer.dtype).removeprefix("torch.")
+        return cls(str(stylizer.device), precision, stylizer.encoder_fingerprint)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
-    """A job that waits: its caller, and when that asked."""
-
-    job: Job
-    future: Future[Timed]
-    asked: float
-
-
-class Engine:
-    """Paints job after job, off the event loop; those of one size that wait together, at once.
-
-    It never waits for a batch to fill. Jobs are begun in the order in which they were asked for,
-    but for those that are taken along because they have the size of the one whose turn it is.
+class Engine(Protocol):
+    """Paints jobs.
 
     Attributes:
-        stylizer: the model.
-        ready: whether the warm-up is done.
+        ready: whether it paints at once, the first request too.
     """
 
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        max_batch: int = 1,
-        on_batch: Callable[[int], object] = lambda size: None,
-    ) -> None:
-        self.stylizer = stylizer
-        self.ready = False
-        self._max_batch = max_batch
-        self._on_batch = on_batch
-        self._waiting: list[Ticket] = []
-        self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+    ready: bool
 
-    async def stylize(self, job: Job) -> Timed:
-        """Paint a job. A caller that is cancelled while its job waits takes it out of the queue.
+    async def start(self) -> Model:
+        """Begin to get ready, and return which model it is."""
+
+    async def stylize(self, job: Job, watch: Watch) -> Timed:
+        """Paint a job, and tell `watch` of it. Who is cancelled while it waits takes it back.
 
         Raises:
             Exception: what the model raised for this job.
         """
-        ticket = Ticket(job, Future(), time.perf_counter())
-        with self._lock:
-            self._waiting.append(ticket)
-        # One call for each ticket, so that the last call finds none left.
-        self._thread.submit(self._paint_next)
-        return await asyncio.wrap_future(ticket.future)
-
-    def _paint_next(self) -> None:
-        batch = self._take()
-        if not batch:
-            return
-        started = time.perf_counter()
-        self._on_batch(len(batch))
-        results = paint_all(self.stylizer, [ticket.job for ticket in batch])
-        seconds = time.perf_counter() - started
-        for ticket, result in zip(batch, results, strict=True):
-            if isinstance(result, Exception):
-                ticket.future.set_exception(result)
-            else:
-                ticket.future.set_result(Timed(result, started - ticket.asked, seconds))
-
-    def _take(self) -> list[Ticket]:
-        """Take the ticket that waits longest, and others of its size, as many as make a batch."""
-        with self._lock:
-            waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
-            batch = []
-            if waiting:
-                first = waiting[0].job
-                width, height = first.painting.content.size
-                fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
-                most = max(1, min(self._max_batch, fit))
-                others = [each for each in waiting[1:] if first.goes_with(each.job)]
-                batch = [waiting[0], *others][:most]
-            self._waiting = [ticket for ticket in waiting if ticket not in batch]
-        return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
-
-    async def warm_up(self, *, refine: bool = False) -> None:
-        """Stylize once, so that the first request finds memory and kernels prepared.
-
-        Args:
-            refine: whether to refine once too, as the first backward pass takes a second.
-        """
-        picture = Image.new("RGB", (WARM_UP_SIDE, WARM_UP_SIDE))
-        job = Job(Painting.plan(picture, 1), [picture], MIN_STYLE_SIZE)
-        if refine:
-            once = Optimization(budget=Budget(steps=1), style_size=MIN_STYLE_SIZE)
-            job = replace(job, refinement=Refinement(once, [picture], lambda _: True))
-        await self.stylize(job)
-        self.ready = True
 
     def close(self) -> None:
-        """Drop what waits, and wait for what runs."""
-        self.ready = False
-        with self._lock:
-            for ticket in self._waiting:
-                ticket.future.cancel()
-        self._thread.shutdown(cancel_futures=True)
+        """Drop what waits, and finish what runs."""

@@ -24,6 +24,7 @@ from app.logs import RequestLog
 from app.problems import Problem, ServiceError
 from app.settings import Settings
 from app.starter import starters
+from app.worker import Worker
 from model.stylizer import Stylizer
 
 logger = logging.getLogger("adain")
@@ -34,34 +35,33 @@ Every error is `application/problem+json` (RFC 9457). Every response has an `X-R
 """
 
 
-def create_app(settings: Settings | None = None, stylizer: Stylizer | None = None) -> FastAPI:
-    """Return the service around one model.
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+    """Return the service.
 
     Args:
         settings: by default from the environment.
-        stylizer: by default loaded as the settings say.
+        engine: what runs the model; by default a worker in this process, loaded as the settings
+            say.
 
     Raises:
         WeightsError, DeviceError: the model cannot be loaded.
         pydantic.ValidationError: a setting is out of its bounds.
     """
     settings = settings or Settings()
-    stylizer = stylizer or load_stylizer(settings)
+    engine = engine or Worker(load_stylizer(settings), settings)
     library = load_library(settings)
     meters = metrics.Metrics()
     in_work = progress.Progress()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(stylizer, settings.max_batch, meters.batch_size.observe)
-        app.state.engine = engine
-        warm_up = asyncio.create_task(engine.warm_up(refine=settings.max_refine_seconds > 0))
+        app.state.model = await engine.start()
+        meters.describe(app.state.model)
         opening = asyncio.create_task(library.run(lambda: open_library(library)))
         yield
         engine.close()
         library.close()
-        for task in (warm_up, opening):
-            task.cancel()
+        opening.cancel()
 
     app = FastAPI(
         title="adain",
@@ -71,11 +71,11 @@ def create_app(settings: Settings | None = None, stylizer: Stylizer | None = Non
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.engine = engine
     app.state.cache = StyleCache(settings.style_cache_bytes)
     app.state.library = library
     app.state.progress = in_work
     app.state.metrics = meters
-    meters.describe(stylizer)
     meters.watch("adain_queue_depth", "Stylizations that wait for the model.", in_work.queued)
     meters.watch("adain_in_work", "Stylizations in work, the waiting ones too.", in_work.all)
     for routes in (stylize, styles, progress, metrics):
@@ -158,7 +158,7 @@ async def limits(request: Request) -> Limits:
     """Return the limits in force."""
     settings: Settings = request.app.state.settings
     return Limits(
-        max_size=stylize.largest(settings, request.app.state.engine.stylizer),
+        max_size=stylize.largest(settings, request.app.state.model),
         max_styles=settings.max_styles,
         max_body_bytes=settings.max_body_bytes,
         max_pixels=settings.max_pixels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 
 import torch
@@ -19,7 +20,7 @@ from prometheus_client import (
 )
 from starlette.types import Scope
 
-from model.stylizer import Stylizer
+from app.engine import Model
 
 router = APIRouter()
 # From a cached style at 256x256 on a GPU to the largest picture on a CPU, in seconds.
@@ -36,7 +37,7 @@ class Metrics:
         problems: errors by their code, those that were refused before any work among them.
         seconds: of whole requests, by route.
         stage_seconds: of the stages of stylizations; Server-Timing tells the same of one request.
-        batch_size: stylizations that the model took at once.
+        batch_size: how many stylizations the model painted at once, counted for each of them.
         styles: styles of requests, by where their statistics came from.
         pixels: of stylized pictures.
     """
@@ -66,7 +67,7 @@ class Metrics:
         )
         self.batch_size = Histogram(
             "adain_batch_size",
-            "Stylizations that the model took at once.",
+            "How many stylizations the model painted at once, counted for each of them.",
             buckets=BATCH_SIZES,
             registry=self.registry,
         )
@@ -82,15 +83,13 @@ class Metrics:
         """Show `value` of the moment as a gauge."""
         Gauge(name, what, registry=self.registry).set_function(value)
 
-    def describe(self, stylizer: Stylizer) -> None:
+    def describe(self, model: Model) -> None:
         """Show which program, device and weights these are."""
         Info("adain_build", "Program, device and encoder.", registry=self.registry).info(
             {
                 "version": version("adain"),
                 "torch": torch.__version__,
-                "device": str(stylizer.device),
-                "precision": str(stylizer.dtype).removeprefix("torch."),
-                "encoder": stylizer.encoder_fingerprint,
+                **asdict(model),
             }
         )
 

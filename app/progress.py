@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from app.job import Refined, Stage, Watch
 from app.openapi import problem_responses
 from app.problems import ServiceError
 from model.image import encode_image, resize_longest
-from model.optimization import Progress as Refined
+from model.painting import Painting
 
 REQUESTS_PATH = "/v1/requests"
 router = APIRouter()
-Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
 # How often watchers are told, and the longest side of what they are shown.
 EVENT_SECONDS = 0.25
 PREVIEW_SIDE = 512
@@ -46,25 +45,18 @@ class Refinement(BaseModel):
     preview: str = Field(description="that picture, a small JPEG in base64")
 
 
-class Entry:
-    """What is known of one request in work; the model's thread writes, others read.
+class Entry(Watch):
+    """One request in work.
 
     Attributes:
-        stage: reached so far.
-        refined: the last step of its refinement.
-        enough: set where the picture so far is to be the result.
+        painting: what is painted, once it is decoded.
         ended: whether the request is answered.
     """
 
     def __init__(self) -> None:
-        self.stage: Stage = "decoding"
-        self.refined: Refined | None = None
-        self.enough = threading.Event()
+        super().__init__()
+        self.painting: Painting | None = None
         self.ended = False
-
-    def enter(self, stage: Stage) -> None:
-        """Note that a stage is reached."""
-        self.stage = stage
 
 
 class Progress:
@@ -153,9 +145,10 @@ async def events(request: Request, entry: Named) -> AsyncIterator[ServerSentEven
         if status != told:
             told = status
             yield ServerSentEvent(event="status", data=status)
-        if entry.refined is not shown and entry.refined is not None:
+        if entry.refined is not shown and entry.refined and entry.painting:
             shown = entry.refined
-            yield ServerSentEvent(event="refinement", data=await run_in_threadpool(describe, shown))
+            data = await run_in_threadpool(describe, shown, entry.painting)
+            yield ServerSentEvent(event="refinement", data=data)
         await asyncio.sleep(EVENT_SECONDS)
     yield ServerSentEvent(event="end", data={})
 
@@ -172,16 +165,16 @@ async def end(entry: Named) -> None:
     entry.enough.set()
 
 
-def describe(refined: Refined) -> Refinement:
+def describe(refined: Refined, painting: Painting) -> Refinement:
     """Return what watchers are told of a step."""
-    picture = refined.picture()
+    picture = painting.finish(refined.painted.pixels)
     if max(picture.size) > PREVIEW_SIDE:
         picture = resize_longest(picture, PREVIEW_SIDE)
     return Refinement(
-        step=refined.step.number,
-        seconds=round(refined.step.seconds, 2),
+        step=refined.step,
+        seconds=round(refined.painted.refine_seconds or 0, 2),
         fraction=round(refined.fraction, 3),
-        content=refined.step.content,
-        style=refined.step.style,
+        content=refined.content,
+        style=refined.style,
         preview=base64.b64encode(encode_image(picture, "jpeg")).decode(),
     )

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.batch import Job, Refinement
-from app.engine import Engine, Timed
+from app.engine import Model
 from app.form import StylizeForm, decode_picture, refuse_repeated
 from app.gate import STYLIZE_PATH
+from app.job import Job, Refinement, Timed
 from app.logs import request_id
 from app.metrics import Metrics
 from app.negotiation import choose_format
@@ -26,11 +25,9 @@ from app.settings import Settings
 from app.sources import Style, Wanted, read_saved_style, read_style
 from model.errors import ParameterError
 from model.image import encode_image, resize_longest
-from model.optimization import Progress as Refined
 from model.optimization import refinement
 from model.painting import Painting
 from model.parameters import MIN_SIZE, check_count, check_range, normalize_weights
-from model.stylizer import Stylizer
 
 router = APIRouter()
 
@@ -50,9 +47,8 @@ async def stylize(
 ) -> Response:
     """Answer a stylization; every error is raised as an AdainError."""
     settings: Settings = request.app.state.settings
-    engine: Engine = request.app.state.engine
     name = form.format or choose_format(request.headers.get("accept", ""))
-    max_size = largest(settings, engine.stylizer)
+    max_size = largest(settings, request.app.state.model)
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
     check_form(form, settings, max_size)
 
@@ -76,8 +72,9 @@ async def paint(
     started = time.perf_counter()
     inputs = await decode(request, form, max_size)
     decoded = time.perf_counter()
+    entry.painting = inputs.painting
     entry.enter("queued")
-    timed = await run_model(request.app.state.engine, form, inputs, entry)
+    timed: Timed = await request.app.state.engine.stylize(job_of(form, inputs), entry)
     painted = timed.painted
     entry.enter("encoding")
     begun = time.perf_counter()
@@ -101,7 +98,9 @@ async def paint(
         if not style.known:
             await style.keep(statistics)
     width, height = inputs.painting.content.size
-    count(request.app.state.metrics, stages, inputs.styles, width * height)
+    meters: Metrics = request.app.state.metrics
+    count(meters, stages, inputs.styles, width * height)
+    meters.batch_size.observe(timed.batch)
     milliseconds = {name: round(1000 * seconds, 1) for name, seconds in stages.items()}
     request.state.log.update(
         {f"{name}_ms": value for name, value in milliseconds.items()},
@@ -136,39 +135,13 @@ async def decode(request: Request, form: StylizeForm, max_size: int) -> Inputs:
     return Inputs(await run_in_threadpool(plan), styles)
 
 
-class AbandonedError(Exception):
-    """The client is gone; nobody reads this."""
-
-
-async def run_model(engine: Engine, form: StylizeForm, inputs: Inputs, entry: Entry) -> Timed:
-    """Encode the styles that are not known, stylize and refine, in the model's thread."""
-    gone = threading.Event()
-
-    def on_tile(done: int, total: int) -> None:
-        if gone.is_set():
-            raise AbandonedError
-
-    def on_step(progress: Refined) -> bool:
-        entry.enter("refining")
-        entry.refined = progress
-        return not gone.is_set() and not entry.enough.is_set()
-
-    job = Job(
-        inputs.painting,
-        [style.source for style in inputs.styles],
-        form.style_size,
-        lambda: entry.enter("painting"),
-        on_tile,
-    )
+def job_of(form: StylizeForm, inputs: Inputs) -> Job:
+    """Return what the model is to do: encode the styles that are not known, stylize and refine."""
+    how = None
     if form.refine:
         pictures = [style.picture for style in inputs.styles if style.picture is not None]
-        optimization = refinement(form.refine, form.style_size)
-        job = replace(job, refinement=Refinement(optimization, pictures, on_step))
-    try:
-        return await engine.stylize(job)
-    except asyncio.CancelledError:
-        gone.set()
-        raise
+        how = Refinement(refinement(form.refine, form.style_size), pictures)
+    return Job(inputs.painting, [style.source for style in inputs.styles], form.style_size, how)
 
 
 def count(metrics: Metrics, stages: dict[str, float], styles: list[Style], pixels: int) -> None:
@@ -180,9 +153,9 @@ def count(metrics: Metrics, stages: dict[str, float], styles: list[Style], pixel
     metrics.pixels.inc(pixels)
 
 
-def largest(settings: Settings, stylizer: Stylizer) -> int:
+def largest(settings: Settings, model: Model) -> int:
     """Return the longest side that a result may have, in pixels."""
-    return settings.max_size or DEFAULT_MAX_SIZE.get(stylizer.device.type, 2048)
+    return settings.max_size or DEFAULT_MAX_SIZE.get(model.device.partition(":")[0], 2048)
 
 
 def check_form(form: StylizeForm, settings: Settings, max_size: int) -> None:
@@ -227,7 +200,7 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
 async def read_styles(request: Request, form: StylizeForm) -> list[Style]:
     """Return the styles of a form: the files, then those of the library, in the order sent."""
     state, wanted = request.app.state, Wanted(form.style_size, pictures=form.refine > 0)
-    encoder = state.engine.stylizer.encoder_fingerprint
+    encoder = state.model.encoder
     files = [
         read_style(i, x, wanted, state.cache, state.settings) for i, x in enumerate(form.style)
     ]

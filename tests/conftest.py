@@ -14,6 +14,7 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
+from app.worker import Worker
 from model import ChannelStatistics, Stylizer
 from tests.pictures import painting
 
@@ -83,7 +84,7 @@ def hold(stylizer: Stylizer) -> Iterator[Callable[[], Hold]]:
 def serving(settings: Settings, stylizer: Stylizer, *, warm: bool = True) -> Iterator[httpx.Client]:
     """A real uvicorn on a free port of the loopback interface, and a client of it."""
     config = uvicorn.Config(
-        create_app(settings, stylizer), port=0, log_config=None, access_log=False
+        create_app(settings, Worker(stylizer, settings)), port=0, log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from app.batch import Job, paint_all
+from app import batch
+from app.job import Job, Watch
 from model.adain import ChannelStatistics
 from model.errors import ParameterError
 from model.painting import Painting
@@ -21,6 +22,10 @@ def batches(stylizer):
     hook = stylizer.encoder.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     yield seen
     hook.remove()
+
+
+def paint_all(stylizer, jobs):
+    return batch.paint_all(stylizer, jobs, [Watch() for _ in jobs])
 
 
 def wrong(style):
@@ -84,7 +89,8 @@ def test_a_batch_of_which_nothing_is_left(stylizer, style, batches):
 TIGHT = """
 import resource
 from pathlib import Path
-from app.batch import Job, Painted, paint_all
+from app.batch import paint_all
+from app.job import Job, Painted, Watch
 from model import Stylizer
 from model.painting import Painting
 from tests.pictures import photo
@@ -102,10 +108,10 @@ def virtual():
 
 free, largest = 700 * 2**20, resource.RLIM_INFINITY
 resource.setrlimit(resource.RLIMIT_AS, (virtual() + free, largest))
-results = paint_all(stylizer, jobs)
+results = paint_all(stylizer, jobs, [Watch()] * 8)
 assert all(isinstance(result, Painted) for result in results), results
 # The process is as well as before.
-again = paint_all(stylizer, jobs[:1])
+again = paint_all(stylizer, jobs[:1], [Watch()])
 assert (again[0].pixels == results[-1].pixels).all()
 print(*batches)
 """
