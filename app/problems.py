@@ -41,6 +41,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "library-busy": (503, "The style library is busy"),
     "library-unavailable": (503, "The style library cannot be used"),
     "queue-full": (503, "The service is busy"),
+    "model-lost": (503, "The model was lost"),
     "not-ready": (503, "The service is not ready"),
     "deadline-passed": (504, "The deadline passed"),
     "library-full": (507, "The style library is full"),
@@ -52,6 +53,7 @@ FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 RETRY_AFTER_SECONDS = {
     "queue-full": "1",
     "not-ready": "1",
+    "model-lost": "5",
     "library-busy": "1",
     "bad-device": "5",
     "library-unavailable": "10",

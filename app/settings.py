@@ -23,6 +23,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    engine: Literal["process", "ray"] = Field(
+        "process", description="what runs the model: this process, or replicas on a Ray cluster"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="arithmetic of the networks"
@@ -66,6 +69,14 @@ class Settings(BaseSettings):
     )
     max_saved_styles: int = Field(1000, ge=0, description="most styles in the library")
     grace_seconds: int = Field(30, ge=0, description="time to finish requests after SIGTERM")
+    ray_replicas: int = Field(1, ge=1, description="replicas of the model, where Ray runs it")
+    ray_max_replicas: int = Field(
+        1, ge=1, description="as many where requests pile up, if more than ray_replicas"
+    )
+    ray_cpus: float = Field(
+        1, ge=0, description="CPUs of each replica, and with that its threads; a fraction is one"
+    )
+    ray_gpus: float = Field(0, ge=0, description="GPUs of each replica; 0.5 lets two share one")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines to print"
     )

@@ -6,17 +6,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import torch
 import uvicorn
 
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
 from model import ChannelStatistics, Stylizer
 from tests.pictures import painting
+
+if TYPE_CHECKING:
+    from tests.cluster import RemoteHold
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,28 +70,103 @@ class Hold:
         self._released.set()
 
 
+class ProcessEngine:
+    """The engine of most tests: a worker in this process."""
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        self.stylizer = stylizer
+        self.hooks: list[object] = []
+
+    def start(self, settings: Settings) -> Engine:
+        return Worker(self.stylizer, settings)
+
+    def hold(self) -> Hold:
+        hold = Hold()
+        self.hooks.append(self.stylizer.encoder.register_forward_pre_hook(hold))
+        return hold
+
+    def release(self) -> None:
+        while self.hooks:
+            self.hooks.pop().remove()
+
+
+class RayEngines:
+    """Engines that ask the model of a Ray cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        from tests import cluster
+
+        self.folder, self.cluster = folder, cluster
+        self.engine = cluster.painters(folder)
+
+    def start(self, settings: Settings) -> Engine:
+        return self.engine
+
+    def hold(self) -> RemoteHold:
+        return self.cluster.RemoteHold(self.folder)
+
+    def release(self) -> None:
+        """Nothing: a hold of files is over once it is released."""
+
+
+# Modules whose tests of HTTP run on both engines.
+ON_RAY = {f"tests.app.test_{name}" for name in ("keys", "problems", "refine", "styles", "stylize")}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of HTTP on each engine, but for those that look into this process."""
+    if "engines" in metafunc.fixturenames:
+        inside = metafunc.definition.get_closest_marker("inside")
+        names: list[object] = ["process"]
+        if metafunc.module.__name__ in ON_RAY and not inside:
+            names.append(pytest.param("ray", marks=pytest.mark.slow))
+        metafunc.parametrize("engines", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Ray cluster on this machine."""
+    from tests.cluster import cluster
+
+    with cluster():
+        yield
+
+
+@pytest.fixture(scope="session")
+def ray_engines(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> RayEngines:
+    return RayEngines(tmp_path_factory.mktemp("hold"))
+
+
+@pytest.fixture(scope="session")
+def engines(
+    request: pytest.FixtureRequest, stylizer: Stylizer
+) -> Iterator[ProcessEngine | RayEngines]:
+    """What runs the model."""
+    if request.param == "ray":
+        yield request.getfixturevalue("ray_engines")
+    else:
+        yield ProcessEngine(stylizer)
+
+
 @pytest.fixture
-def hold(stylizer: Stylizer) -> Iterator[Callable[[], Hold]]:
+def hold(engines: ProcessEngine | RayEngines) -> Iterator[Callable[[], Hold | RemoteHold]]:
     """Hold the model from the call of this fixture on."""
     holds = []
 
-    def start() -> Hold:
-        hold = Hold()
-        holds.append((hold, stylizer.encoder.register_forward_pre_hook(hold)))
-        return hold
+    def start() -> Hold | RemoteHold:
+        holds.append(engines.hold())
+        return holds[-1]
 
     yield start
-    for hold, hook in holds:
+    for hold in holds:
         hold.release()
-        hook.remove()
+    engines.release()
 
 
 @contextmanager
-def serving(settings: Settings, stylizer: Stylizer, *, warm: bool = True) -> Iterator[httpx.Client]:
+def serving(settings: Settings, engine: Engine, *, warm: bool = True) -> Iterator[httpx.Client]:
     """A real uvicorn on a free port of the loopback interface, and a client of it."""
-    config = uvicorn.Config(
-        create_app(settings, Worker(stylizer, settings)), port=0, log_config=None, access_log=False
-    )
+    config = uvicorn.Config(create_app(settings, engine), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -112,14 +193,19 @@ def wait_until_ready(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="session")
-def client(stylizer: Stylizer) -> Iterator[httpx.Client]:
+def client(engines: ProcessEngine | RayEngines) -> Iterator[httpx.Client]:
     """A client of a server with small limits, so that they are quick to reach."""
     settings = Settings(max_body_bytes=2_000_000, max_pixels=1_000_000, max_size=512, max_styles=4)
-    with serving(settings, stylizer) as client:
+    with serving(settings, engines.start(settings)) as client:
         yield client
 
 
 @pytest.fixture
-def serve(stylizer: Stylizer) -> Callable[..., object]:
+def serve(engines: ProcessEngine | RayEngines) -> Callable[..., object]:
     """Start a server with settings of the test's own."""
-    return lambda **settings: serving(Settings(**settings), stylizer)
+
+    def serve(*, warm: bool = True, **chosen: object) -> object:
+        settings = Settings(**chosen)
+        return serving(settings, engines.start(settings), warm=warm)
+
+    return serve

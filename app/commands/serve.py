@@ -11,6 +11,7 @@ import uvicorn
 
 from app import logs
 from app.main import create_app
+from app.problems import ServiceError
 from app.settings import Settings, describe
 
 
@@ -19,20 +20,24 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
         help="start the HTTP service",
-        description="Start the HTTP service. Its settings are environment variables; --host and "
-        "--port go before them.",
+        description="Start the HTTP service. Its settings are environment variables; --host, "
+        "--port and --engine go before them.",
         epilog=f"environment variables:\n{describe()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", help="port to listen on")
+    parser.add_argument("--engine", help="process, or ray for replicas on a Ray cluster")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, then finish what was accepted."""
-    given = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
+    names = ("host", "port", "engine")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     settings = Settings(**given)
+    if settings.engine == "ray":
+        return run_on_ray(settings)
     app = create_app(settings)
     logs.configure(settings.log_level)
     # uvicorn raises the signal again once it has finished: a stop that was asked for is no failure.
@@ -45,4 +50,14 @@ def run(args: argparse.Namespace) -> int:
         access_log=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
+    return 0
+
+
+def run_on_ray(settings: Settings) -> int:
+    """Serve with the model on a Ray cluster."""
+    try:
+        from app import ray
+    except ImportError as error:
+        raise ServiceError("not-ready", "Ray is missing: pip install 'adain[ray]'") from error
+    ray.run(settings)
     return 0

@@ -11,6 +11,7 @@ from PIL import Image
 from app.database import FILE
 from app.settings import Settings
 from app.starter import PAINTINGS
+from app.worker import Worker
 from model.adain import ChannelStatistics
 from model.image import read_image
 from model.stylizer import Stylizer
@@ -131,17 +132,14 @@ def test_files_come_before_saved_styles(library, stylizer, style, other_style):
     assert difference(result, expected) == 0
 
 
-def test_a_saved_style_is_encoded_once_for_each_size(library, stylizer):
-    encoded_styles = []
-    hook = stylizer.encoder.register_forward_pre_hook(
-        lambda _, args: encoded_styles.append(args[0].shape[2])
-    )
+def test_a_saved_style_is_encoded_once_for_each_size(library, hold):
+    seen = hold()
+    seen.release()
     style = saved(library)
     for size in ("64", "80", "64", "80"):
         picture(stylize(library, style["id"], style_size=size))
-    hook.remove()
     content = 64
-    assert encoded_styles == [64, content, 80, content, content, content]
+    assert [height for height, _ in seen.sizes] == [64, content, 80, content, content, content]
 
 
 def test_new_weights_encode_anew_and_old_ones_find_their_own_again(stylizer, tmp_path):
@@ -154,7 +152,8 @@ def test_new_weights_encode_anew_and_old_ones_find_their_own_again(stylizer, tmp
     other.encoder.eval().requires_grad_(False)
     style, results = {}, []
     for each in (stylizer, other, stylizer):
-        with serving(Settings(data_dir=tmp_path), each) as client:
+        settings = Settings(data_dir=tmp_path)
+        with serving(settings, Worker(each, settings)) as client:
             if not results:
                 style = saved(client)
             results.append(picture(stylize(client, style["id"])))

@@ -10,9 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from app.settings import Settings
 from model.image import read_image
-from tests.conftest import serving, wait_until_ready
+from tests.conftest import wait_until_ready
 from tests.pictures import difference, encoded, noise, painting, photo
 
 URL = "/v1/stylize"
@@ -161,15 +160,15 @@ def test_odd_pictures_are_stylized(post, content):
     assert result.mode == read_image(content).mode
 
 
-def test_a_known_style_is_not_encoded_again(client, post, stylizer):
+def test_a_known_style_is_not_encoded_again(post, hold):
     post(styles=(99,))
-    sizes = []
-    hook = stylizer.encoder.register_forward_hook(lambda _, args, __: sizes.append(args[0].shape))
+    seen = hold()
+    seen.release()
     picture(post(styles=(99,)))
-    hook.remove()
-    assert [tuple(size) for size in sizes] == [(1, 3, 64, 96)], "the content alone"
+    assert seen.sizes == [(64, 96)], "the content alone"
 
 
+@pytest.mark.inside
 def test_the_service_answers_while_it_paints(client, post, stylizer):
     painting, waits = threading.Event(), []
     hooks = [
@@ -189,9 +188,10 @@ def test_the_service_answers_while_it_paints(client, post, stylizer):
     assert statistics.median(waits) < 0.05
 
 
-def test_the_service_is_not_ready_before_its_warm_up(stylizer, hold):
+@pytest.mark.inside
+def test_the_service_is_not_ready_before_its_warm_up(serve, hold):
     held = hold()
-    with serving(Settings(), stylizer, warm=False) as client:
+    with serve(warm=False) as client:
         response = client.get("/readyz")
         assert response.status_code == 503
         assert response.headers["retry-after"]
@@ -214,6 +214,7 @@ def test_the_documents_show_worked_examples(client):
     assert all("description" in field for field in fields.values())
 
 
+@pytest.mark.inside
 def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatch):
     monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 64 * 64)
     monkeypatch.setattr("model.stylizer.TILE", 64)
@@ -231,6 +232,7 @@ def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatc
     assert len(held.sizes) <= 5, "of 50 tiles in two passes"
 
 
+@pytest.mark.inside
 def test_a_picture_in_tiles_is_the_same_over_http(serve, monkeypatch, plain):
     monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 32 * 32)
     monkeypatch.setattr("model.stylizer.TILE", 32)

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from app.settings import Settings
+from app.worker import Worker
 from benchmarks.page import CHROMIUM, OPTIONS
 from model import Stylizer
 from model.image import read_image
@@ -31,7 +32,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(stylizer: Stylizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server with a library of its own."""
-    with serving(Settings(data_dir=tmp_path_factory.mktemp("page")), stylizer) as client:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("page"))
+    with serving(settings, Worker(stylizer, settings)) as client:
         yield client
 
 

@@ -12,10 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from app.settings import Settings
 from app.starter import PAINTINGS
 from model.image import read_image
-from tests.conftest import serving
 from tests.pictures import difference, encoded, noise, painting, photo
 
 pytestmark = pytest.mark.slow
@@ -205,8 +203,8 @@ def test_the_stage_of_painting_is_shown(painted, hold):
     painted.state("done")
 
 
-def test_a_picture_is_refined_and_can_be_stopped(visit, stylizer, tmp_path):
-    with serving(Settings(data_dir=tmp_path, max_refine_seconds=30), stylizer) as server:
+def test_a_picture_is_refined_and_can_be_stopped(visit, serve, tmp_path):
+    with serve(data_dir=tmp_path, max_refine_seconds=30) as server:
         visitor = visit(str(server.base_url))
         page = visitor.page
         plain = visitor.painted(lambda: visitor.pick("content", "photo.png", PHOTO))
@@ -246,8 +244,8 @@ def test_a_change_drops_the_request_that_it_outdates(painted, hold):
     assert difference(painted.result(), expected) == 0
 
 
-def test_a_full_service_is_asked_again(visit, stylizer, hold, tmp_path):
-    with serving(Settings(max_requests=1, data_dir=tmp_path), stylizer) as client:
+def test_a_full_service_is_asked_again(visit, serve, hold, tmp_path):
+    with serve(max_requests=1, data_dir=tmp_path) as client:
         visitor = visit(str(client.base_url))
         visitor.painted(lambda: visitor.pick("content", "c.png", PHOTO))
         held = hold()
@@ -303,8 +301,8 @@ def test_a_picture_that_only_the_server_can_read(visitor):
     assert not visitor.page.is_visible("#divider")
 
 
-def test_a_server_that_stops_costs_no_picture(visit, stylizer, tmp_path):
-    with serving(Settings(data_dir=tmp_path), stylizer) as client:
+def test_a_server_that_stops_costs_no_picture(visit, serve, tmp_path):
+    with serve(data_dir=tmp_path) as client:
         visitor = visit(str(client.base_url))
         before = visitor.painted(lambda: visitor.pick("content", "c.png", PHOTO))
     visitor.set("alpha", 50)
@@ -316,9 +314,9 @@ def test_a_server_that_stops_costs_no_picture(visit, stylizer, tmp_path):
     assert difference(read_image(download.value.path()), before) == 0
 
 
-def test_a_library_that_cannot_be_used_leaves_own_styles(visit, stylizer, tmp_path, browser):
+def test_a_library_that_cannot_be_used_leaves_own_styles(visit, serve, tmp_path, browser):
     (tmp_path / "library.sqlite3").write_bytes(b"no database" * 1000)
-    with serving(Settings(data_dir=tmp_path), stylizer) as client:
+    with serve(data_dir=tmp_path) as client:
         page = browser.new_page()
         page.goto(str(client.base_url))
         page.wait_for_selector("#style-error:not([hidden])")
@@ -578,8 +576,8 @@ def test_the_page_is_small_and_bound_to_its_own_host(server):
     assert server.head("/").status_code == 200
 
 
-def test_a_service_with_keys_asks_for_one(browser, stylizer, tmp_path):
-    with serving(Settings(data_dir=tmp_path, api_keys="open sesame"), stylizer) as client:
+def test_a_service_with_keys_asks_for_one(browser, serve, tmp_path):
+    with serve(data_dir=tmp_path, api_keys="open sesame") as client:
         page = browser.new_page()
         page.goto(str(client.base_url))
         for key in ("wrong", "open sesame"):
