@@ -89,9 +89,10 @@ class Relay(Watch):
 class Painter:
     """A replica of the model."""
 
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # as Ray allows
         # Ray allows one thread, whatever CPUs the replica has.
-        cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+        context: Any = ray.get_runtime_context()
+        cpus = context.get_assigned_resources().get("CPU", 1)
         torch.set_num_threads(max(1, int(cpus)))
         self.worker = Worker(load_stylizer(settings), settings)
         self.model = Model.of(self.worker.stylizer)
@@ -142,16 +143,15 @@ class RayEngine:
         ready: whether a replica has said which model it is, which it does once it is warm.
     """
 
-    def __init__(self, painters: DeploymentHandle[Painter]) -> None:
+    def __init__(self, painters: DeploymentHandle[Any]) -> None:
         self.ready = False
-        self._painters = painters.options(stream=True)
-        self._describe = painters.describe
+        self._painters = painters
 
     async def start(self) -> Model:
         """Wait for the first replica, and return which model it is."""
-        self._model: Model = await self._describe.remote()
-        self.ready = True
-        return self._model
+        model: Model = await self._painters.describe.remote()
+        self._model, self.ready = model, True
+        return model
 
     async def stylize(self, job: Job, watch: Watch) -> Timed:
         """Paint a job on some replica, and if that dies, on another one.
@@ -175,7 +175,8 @@ class RayEngine:
 
     async def _ask(self, job: Job, watch: Watch) -> Timed:
         asked = begun = time.perf_counter()
-        events = self._painters.stylize.remote(job, self._model)
+        painters: Any = self._painters.options(stream=True)
+        events = painters.stylize.remote(job, self._model)
         try:
             async for event in events:
                 if isinstance(event, Timed):
@@ -237,7 +238,8 @@ def build(settings: dict[str, Any]) -> Application:
         logs.configure(known.log_level)
         return create_app(known, RayEngine(serve.get_deployment_handle(MODEL)))
 
-    model = serve.deployment(
+    deployment: Any = serve.deployment
+    model = deployment(
         Painter,
         name=MODEL,
         ray_actor_options={"num_cpus": known.ray_cpus, "num_gpus": known.ray_gpus},
@@ -251,7 +253,7 @@ def build(settings: dict[str, Any]) -> Application:
         max_queued_requests=known.max_requests,
         graceful_shutdown_timeout_s=known.grace_seconds,
     )
-    service = serve.deployment(
+    service = deployment(
         serve.ingress(build_app)(),
         name="service",
         # It works while the model does: what it needs of the CPU is a few per cent.
@@ -259,7 +261,8 @@ def build(settings: dict[str, Any]) -> Application:
         max_ongoing_requests=known.max_requests + OTHER_REQUESTS,
         graceful_shutdown_timeout_s=known.grace_seconds,
     )
-    return service.bind(model.bind(known))
+    application: Application = service.bind(model.bind(known))
+    return application
 
 
 def run(settings: Settings) -> None:
@@ -273,5 +276,7 @@ def run(settings: Settings) -> None:
     serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
     serve.run(build(settings.model_dump(exclude_unset=True)), name="adain")
     stop.wait()
-    serve.shutdown()
+    # First the application, which finishes what it has accepted; then the proxy, which does not.
+    serve.delete("adain")
+    serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()

@@ -204,7 +204,9 @@ def noise(shape: Sequence[int], seed: int) -> Tensor:
 def enlarged(image: Tensor, painting: Painting) -> Tensor:
     """Return the last scale's picture in the size of this one's pixels."""
     size = painting.pixels().shape[:2]
-    return torch.nn.functional.interpolate(image, size, mode="bicubic", align_corners=False)
+    return torch.nn.functional.interpolate(
+        image, size, mode="bicubic", align_corners=False, antialias=True
+    )
 
 
 def tensor(stylizer: Stylizer, picture: Image.Image) -> Tensor:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import ray
 from ray import serve
+from ray.serve.config import HTTPOptions
 
-from app.ray import ENVIRONMENT, Painter, RayEngine
+from app.engine import Model
+from app.job import Job
+from app.ray import ENVIRONMENT, Event, Painter, RayEngine
 from app.settings import Settings
 
 CPUS = 2
@@ -69,15 +74,33 @@ class RemoteHold:
 
 
 @contextmanager
-def cluster() -> Iterator[None]:
-    """Run a cluster."""
+def running() -> Iterator[str]:
+    """Run a cluster, and yield the address of its proxy."""
     os.environ.update(ENVIRONMENT)
     ray.init(include_dashboard=False, num_cpus=CPUS, log_to_driver=False)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
     try:
-        yield
+        yield f"http://127.0.0.1:{port}"
     finally:
         serve.shutdown()
         ray.shutdown()
+
+
+class Silent(Painter):
+    """A model that never answers."""
+
+    async def __init__(self) -> None:
+        self.model = Model("cpu", "float32", "none")
+
+    async def stylize(self, job: Job, model: Model) -> AsyncIterator[Event]:
+        yield "painting"
+        await asyncio.sleep(600)
+
+    def check_health(self) -> None:
+        pass
 
 
 def painters(folder: Path) -> RayEngine:
@@ -85,9 +108,8 @@ def painters(folder: Path) -> RayEngine:
     model = serve.deployment(
         HeldPainter,
         name="held",
-        ray_actor_options={"num_cpus": CPUS},
+        ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=16,
-        health_check_period_s=1000,
     )
     settings = Settings(device="cpu", precision="float32", max_batch=8, max_refine_seconds=10)
     return RayEngine(serve.run(model.bind(settings, folder), name="held", route_prefix=None))

@@ -124,16 +124,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
-    """A Ray cluster on this machine."""
-    from tests.cluster import cluster
+def cluster() -> Iterator[str]:
+    """A Ray cluster on this machine: the address of its proxy."""
+    from tests.cluster import running
 
-    with cluster():
-        yield
+    with running() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def ray_engines(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> RayEngines:
+def ray_engines(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> RayEngines:
     return RayEngines(tmp_path_factory.mktemp("hold"))
 
 
