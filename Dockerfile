@@ -1,7 +1,9 @@
 # CPU:   docker build -t adain .
 # CUDA:  docker build -t adain --build-arg TORCH_BACKEND=cu132 .
+# Ray:   docker build -t adain-ray --build-arg EXTRAS=ray .
 FROM python:3.11-slim AS build
 ARG TORCH_BACKEND=cpu
+ARG EXTRAS=
 ENV UV_COMPILE_BYTECODE=1
 WORKDIR /src
 COPY .ci/install .ci/install

@@ -1,0 +1,229 @@
+"""What is in deploy/ is valid, agrees with the service, and, where it can be run here, works."""
+
+import http.client
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import kubernetes_validate
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from app.ray import ENVIRONMENT, build
+from app.settings import Settings
+from app.worker import Worker
+from tests.conftest import serving
+from tests.pictures import encoded, painting, photo
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+MANIFESTS = sorted((DEPLOY / "k8s").glob("*.yaml"))
+# The oldest that has all we use (sleep before a stop), and the newest that is known.
+KUBERNETES = ("1.30", kubernetes_validate.latest_version())
+FILES = {"content": encoded(photo()), "style": encoded(painting())}
+DATA = {"style_size": "64"}
+
+
+def load(path):
+    return yaml.safe_load((DEPLOY / path).read_text())
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
+def test_the_manifests_are_valid(manifest, version):
+    kubernetes_validate.validate(yaml.safe_load(manifest.read_text()), version, strict=True)
+
+
+def test_a_wrong_manifest_is_found():
+    manifest = load("k8s/deployment.yaml")
+    manifest["spec"]["template"]["spec"]["containers"][0]["imagePolicy"] = "Always"
+    with pytest.raises(kubernetes_validate.ValidationError, match="imagePolicy"):
+        kubernetes_validate.validate(manifest, KUBERNETES[0], strict=True)
+
+
+def pod_templates():
+    cluster = load("ray/rayservice.yaml")["spec"]["rayClusterConfig"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [load("k8s/deployment.yaml")["spec"]["template"], *(each["template"] for each in groups)]
+
+
+@pytest.mark.parametrize("template", pod_templates(), ids=["service", "head", "painters"])
+def test_every_pod_is_valid_and_can_do_no_harm(template):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": template["spec"]}
+    kubernetes_validate.validate(pod, KUBERNETES[0], strict=True)
+    spec = template["spec"]
+    user = re.search(r"^USER (\d+):(\d+)$", (DEPLOY.parent / "Dockerfile").read_text(), re.M)
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert str(spec["securityContext"]["runAsUser"]) == user[1]
+    assert not spec["automountServiceAccountToken"]
+    [container] = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"]["memory"]
+    assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+
+
+def environment(container):
+    return {each["name"]: each.get("value") for each in container["env"]}
+
+
+def test_the_deployment_agrees_with_the_service_and_leaves_it_time_to_end():
+    deployment, service = load("k8s/deployment.yaml"), load("k8s/service.yaml")
+    spec = deployment["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    variables = environment(container)
+    known = {f"ADAIN_{name.upper()}" for name in Settings.model_fields} | {"OMP_NUM_THREADS"}
+    assert variables.keys() <= known
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    grace = int(variables["ADAIN_GRACE_SECONDS"])
+    assert spec["terminationGracePeriodSeconds"] > pause + grace
+    assert variables["OMP_NUM_THREADS"] == container["resources"]["requests"]["cpu"]
+    assert (
+        f"EXPOSE {container['ports'][0]['containerPort']}"
+        in (DEPLOY.parent / "Dockerfile").read_text()
+    )
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        load("k8s/pdb.yaml")["spec"]["selector"]["matchLabels"],
+        load("k8s/networkpolicy.yaml")["spec"]["podSelector"]["matchLabels"],
+    ]
+    assert all(selector == labels for selector in selectors)
+    name = deployment["metadata"]["name"]
+    assert load("k8s/hpa.yaml")["spec"]["scaleTargetRef"]["name"] == name
+    ports = [
+        port for rule in load("k8s/networkpolicy.yaml")["spec"]["egress"] for port in rule["ports"]
+    ]
+    assert {port["port"] for port in ports} == {5432, 53}, "the database, and its name"
+
+
+def test_the_configuration_of_serve_is_valid_on_kubernetes_too():
+    config = load("ray/serve.yaml")
+    [application] = ServeDeploySchema.model_validate(config).applications
+    assert application.import_path == "app.ray:build"
+    deployments = build(application.args)
+    assert deployments._bound_deployment.name == application.deployments[0].name
+    on_kubernetes = load("ray/rayservice.yaml")["spec"]
+    assert yaml.safe_load(on_kubernetes["serveConfigV2"]) == config
+    cluster = on_kubernetes["rayClusterConfig"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        [container] = group["template"]["spec"]["containers"]
+        assert environment(container).items() >= ENVIRONMENT.items()
+    pins = (DEPLOY.parent / "constraints.txt").read_text()
+    assert f"ray=={cluster['rayVersion']}\n" in pins
+
+
+# nginx
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def replicas(stylizer, tmp_path):
+    settings = Settings(data_dir=tmp_path, max_refine_seconds=10)
+    one, two = Worker(stylizer, settings), Worker(stylizer, settings)
+    with serving(settings, one) as first, serving(settings, two) as second:
+        yield [first, second]
+
+
+@pytest.fixture
+def proxy(replicas, tmp_path):
+    """nginx with our example, in front of two real services."""
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+    if nginx is None:
+        pytest.skip("NGINX IS NOT TESTED: it is not installed (apt-get install nginx-light)")
+    ports = {
+        "8000": free_port(),
+        **dict(zip(("8001", "8002"), (r.base_url.port for r in replicas), strict=True)),
+    }
+    text = (DEPLOY / "nginx.conf").read_text()
+    for written, real in ports.items():
+        text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{real}")
+    folders = " ".join(
+        f"{kind}_temp_path {tmp_path}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("http {", f"http {{ access_log off; {folders}")
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"pid {tmp_path}/pid; daemon off; error_log {tmp_path}/log;\n{text}")
+    if Path("/proc/self").stat().st_uid == 0:
+        file.write_text(f"user root;\n{file.read_text()}")
+    process = subprocess.Popen([nginx, "-e", str(tmp_path / "log"), "-c", str(file)])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{ports['8000']}", timeout=60) as client:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    client.get("/livez")
+                    break
+                except httpx.TransportError:
+                    assert process.poll() is None, (tmp_path / "log").read_text()
+                    assert time.monotonic() < deadline
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def stylized(client):
+    """How many pictures a service has painted."""
+    count = re.search(
+        r'adain_stage_seconds_count{stage="model"} ([\d.]+)', client.get("/metrics").text
+    )
+    return float(count[1]) if count else 0.0
+
+
+def test_both_replicas_are_asked_and_questions_reach_the_one_that_knows(proxy, replicas):
+    def post(name, **fields):
+        with httpx.Client(base_url=proxy.base_url, timeout=60) as client:
+            headers = {"X-Request-ID": name}
+            return client.post("/v1/stylize", files=FILES, data=DATA | fields, headers=headers)
+
+    names = [f"request-{number}" for number in range(8)]
+    for name in names:
+        response = post(name)
+        assert response.status_code == 200
+        assert response.headers["x-request-id"] == name
+    before = [stylized(replica) for replica in replicas]
+    assert min(before) > 0
+    with ThreadPoolExecutor() as threads:
+        for name in names[:2]:
+            asked = threads.submit(post, name, refine="2")
+            deadline = time.monotonic() + 10
+            while proxy.get(f"/v1/requests/{name}").status_code != 200:
+                assert time.monotonic() < deadline
+            assert proxy.delete(f"/v1/requests/{name}").status_code == 204
+            assert asked.result().status_code == 200
+
+
+def test_clients_that_ask_too_often_are_told_so_and_large_bodies_are_refused(proxy):
+    answers = Counter(proxy.post("/v1/stylize", data={"alpha": "2"}).status_code for _ in range(30))
+    assert answers.keys() == {422, 429}
+    connection = http.client.HTTPConnection(proxy.base_url.host, proxy.base_url.port, timeout=10)
+    connection.putrequest("POST", "/v1/styles")
+    connection.putheader("Content-Length", str(64 * 2**20 + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_the_limits_of_nginx_are_those_of_the_service():
+    text, settings = (DEPLOY / "nginx.conf").read_text(), Settings()
+    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", text)
+    assert int(megabytes) * 2**20 == settings.max_body_bytes
+    [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", text)
+    assert settings.deadline_seconds < int(seconds) < settings.deadline_seconds + 10
