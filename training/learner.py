@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from model.weights import save_weights
 from training.colors import MIDDLE_GREY
 from training.losses import content_loss, identity_loss, range_loss, style_loss
 from training.pairs import Pair
-from training.processes import Process, autocast
+from training.processes import Process, add_gradients, autocast
 from training.schedule import learning_rate
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -81,21 +82,21 @@ class DecoderLearner:
         """The decoder with the exponential mean of the weights, which is what is used."""
         return self._mean.network
 
-    def learn(self, batch: Pair, fraction: float) -> Tensor:
+    def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
         """Take one step of Adam.
 
         Args:
-            batch: on the device.
+            batches: on the device.
             fraction: how far the run is, in [0, 1].
 
         Returns:
             The losses, unweighted, by `terms`; on the device, not waited for.
         """
-        terms = self._losses(batch)
-        loss = (self._weights * terms).sum()
-        take_step(self._optimizer, loss, learning_rate(self._rate, fraction))
+        self._optimizer.zero_grad()
+        terms = add_gradients(self._decode, batches, self._losses)
+        take_step(self._optimizer, learning_rate(self._rate, fraction))
         self._mean.update(self.decoder)
-        return terms.detach()
+        return terms
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""
@@ -115,7 +116,7 @@ class DecoderLearner:
         """Write the averaged weights to decoder.safetensors."""
         save_weights(self.average, folder / "decoder.safetensors")
 
-    def _losses(self, batch: Pair) -> Tensor:
+    def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
         with self._autocast:
             with torch.no_grad():
                 styles = [channel_statistics(tap) for tap in self.encoder.taps(batch.style)]
@@ -123,7 +124,7 @@ class DecoderLearner:
             image = self._decode(target)
             taps = self.encoder.taps(image)
         results = [channel_statistics(tap) for tap in taps]
-        return torch.stack(
+        terms = torch.stack(
             [
                 content_loss(taps[-1], target),
                 style_loss(results, styles),
@@ -131,12 +132,11 @@ class DecoderLearner:
                 identity_loss(image, batch.content, batch.identity),
             ]
         )
+        return (self._weights * terms).sum(), terms
 
 
-def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
-    """Change the optimizer's weights by the gradient of a loss, which is bounded in its norm."""
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Change the optimizer's weights by their gradients, which are bounded in their norm."""
     for group in optimizer.param_groups:
         nn.utils.clip_grad_norm_(group["params"], MAX_GRADIENT_NORM)
         group["lr"] = rate

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from training.classifier import Classifier
 from training.colors import color_loss
-from training.processes import Process, autocast
+from training.processes import Process, add_gradients, autocast
 from training.settings import SOURCES, STAGES, TrainingSettings, setting
 from training.squares import Batch, Squares
 
@@ -88,22 +88,25 @@ class ClassifierLearner:
         )
         self._autocast = autocast(process.device, dtype)
 
-    def learn(self, batch: Batch, fraction: float) -> Tensor:
+    def learn(self, batches: Sequence[Batch], fraction: float) -> Tensor:
         """Take one step of SGD; see `training.run.Learner`."""
         self.classifier.train()
+        self._optimizer.zero_grad()
+        terms = add_gradients(self._forward, batches, self._losses)
+        for group in self._optimizer.param_groups:
+            group["lr"] = one_cycle(self._rate, fraction)
+        self._optimizer.step()
+        return terms
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         with self._autocast:
             logits, colors = self._forward(batch.image)
         logits = logits.float()
         class_loss = F.cross_entropy(logits, batch.label, label_smoothing=LABEL_SMOOTHING)
         color = color_loss(colors, batch.image)
-        loss = class_loss + self._color_weight * color
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for group in self._optimizer.param_groups:
-            group["lr"] = one_cycle(self._rate, fraction)
-        self._optimizer.step()
         right = (logits.argmax(1) == batch.label).float().mean()
-        return torch.stack([class_loss, color, right]).detach()
+        terms = torch.stack([class_loss, color, right])
+        return class_loss + self._color_weight * color, terms
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""

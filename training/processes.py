@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from model.device import choose_device, choose_precision
+from training.errors import TrainingError
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,65 @@ class Process:
             values /= self.count
         return values
 
+    def share(self, batches: int | None) -> int:
+        """Return how many of a step's batches this process takes; None: one for each process.
+
+        Raises:
+            TrainingError: they cannot be shared out evenly.
+        """
+        batches = batches or self.count
+        if batches % self.count:
+            raise TrainingError(
+                f"{batches} batches a step cannot be shared by {self.count} processes: choose a "
+                "multiple of their number"
+            )
+        return batches // self.count
+
+    def agree(self, step: int) -> None:
+        """See that all processes are at the same step.
+
+        Raises:
+            TrainingError: they are not.
+        """
+        if self.count > 1:
+            steps = torch.tensor([step, -step], device=self.device)
+            distributed.all_reduce(steps, distributed.ReduceOp.MAX)
+            if steps.sum():
+                raise TrainingError(
+                    f"the processes found checkpoints of different steps, up to {steps[0]}: --out "
+                    "must be a folder that all machines share"
+                )
+
     def leave(self) -> None:
         """Wait for the others, then part from them."""
         if self.count > 1:
             distributed.barrier()
             distributed.destroy_process_group()
+
+
+def add_gradients(
+    network: nn.Module,
+    batches: Sequence[Batch],
+    losses: Callable[[Batch], tuple[Tensor, Tensor]],
+) -> Tensor:
+    """Add the gradients of the mean loss over batches to a network's.
+
+    Args:
+        network: as `Process.wrap` returned it; processes exchange gradients at the last batch.
+        batches: one after the other, so that one of them has to fit the memory.
+        losses: returns a batch's loss, and what is to be known of it.
+
+    Returns:
+        The mean of what is to be known.
+    """
+    known = []
+    for number, batch in enumerate(batches, 1):
+        alone = isinstance(network, DistributedDataParallel) and number < len(batches)
+        with network.no_sync() if alone else nullcontext():  # type: ignore[operator]
+            loss, terms = losses(batch)
+            (loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+        known.append(terms.detach())
+    return torch.stack(known).mean(0)
 
 
 def training_dtype(name: str, device: torch.device) -> torch.dtype:

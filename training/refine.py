@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from model.encoder import Encoder
 from training.colors import ColorHead, color_loss, fit
 from training.pairs import Pair
-from training.processes import Process, autocast
+from training.processes import Process, add_gradients, autocast
 from training.schedule import learning_rate
 from training.settings import SOURCES, STAGES, PictureSettings, setting
 
@@ -106,8 +106,18 @@ class RefineLearner:
             features = [self.encoder(batch) for batch in torch.split(images, FIT_BATCH)]
         fit(self._networks.head, torch.cat(features), images)
 
-    def learn(self, batch: Pair, fraction: float) -> Tensor:
-        """Take one step of Adam on a batch's contents; see `training.run.Learner`."""
+    def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
+        """Take one step of Adam on the batches' contents; see `training.run.Learner`."""
+        self._optimizer.zero_grad()
+        terms = add_gradients(self._forward, batches, self._losses)
+        rate = learning_rate(self._rate, fraction, WARM_UP)
+        encoder, head = self._optimizer.param_groups
+        head["lr"] = HEAD_RATE_FACTOR * rate
+        encoder["lr"] = rate
+        self._optimizer.step()
+        return terms
+
+    def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
         with self._autocast:
             with torch.no_grad():
                 before = self._before.taps(batch.content)
@@ -115,14 +125,7 @@ class RefineLearner:
         moved = [relative_distance(tap, old) for tap, old in zip(taps, before, strict=True)]
         color = color_loss(colors, batch.content)
         loss = torch.stack(moved).sum() + self._color_weight * color
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        rate = learning_rate(self._rate, fraction, WARM_UP)
-        encoder, head = self._optimizer.param_groups
-        head["lr"] = HEAD_RATE_FACTOR * rate
-        encoder["lr"] = rate
-        self._optimizer.step()
-        return torch.stack([color, *moved]).detach()
+        return loss, torch.stack([color, *moved])
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,11 +32,11 @@ class Learner(Protocol):
 
     terms: tuple[str, ...]
 
-    def learn(self, batch: Any, fraction: float) -> Tensor:
-        """Take one step on a batch, `fraction` of the way through the run.
+    def learn(self, batches: Sequence[Any], fraction: float) -> Tensor:
+        """Take one step on batches, by the mean of their losses, `fraction` of the way.
 
         Returns:
-            The values of `terms`, on the device; they are not waited for.
+            The values of `terms`, their means over the batches; on the device, not waited for.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,13 +68,13 @@ class Step:
 
     Attributes:
         number: from 1.
-        batch: what is learned from.
+        batches: what is learned from.
         values: its losses, the seconds so far, and whether to stop; on the device.
         rate, waiting: steps per second, and the share of time spent waiting for pictures.
     """
 
     number: int
-    batch: Any
+    batches: Sequence[Any]
     values: Tensor
     rate: float
     waiting: float
@@ -103,7 +104,12 @@ class Run:
         self.learner, self.source = learner, source
         self._stages = parse_stages(settings.crops, settings.batch)
         self._budget = Budget(settings.steps, settings.minutes)
-        self._course = {**settings.course(), **source.course(), "processes": process.count}
+        self._share = process.share(settings.step_batches)
+        self._course = {
+            **settings.course(),
+            **source.course(),
+            "step_batches": self._share * process.count,
+        }
         self.step = self.position = 0
         self.seconds = 0.0
         self.stopped = False
@@ -112,6 +118,7 @@ class Run:
             learner.load_state_dict(state["learner"])
             self.step, self.position = state["step"], state["position"]
             self.seconds = state["seconds"]
+        process.agree(self.step)
         self._seconds_before = self.seconds
 
     @property
@@ -151,16 +158,16 @@ class Run:
         previous = None
         while self.fraction < 1 and not self.stopped:
             asked = time.monotonic()
-            batch = next(batches)
+            own = list(islice(batches, self._share))
             waited += time.monotonic() - asked
-            terms = self.learner.learn(batch, self.fraction)
+            terms = self.learner.learn(own, self.fraction)
             self.step += 1
-            self.position += len(batch.position) * self.process.count
+            self.position += sum(len(batch.position) for batch in own) * self.process.count
             seconds = time.monotonic() - start
             status = torch.tensor([self._seconds_before + seconds, stop.is_set()])
             values = self.process.average(torch.cat([terms, status.to(device)]))
             rate = (self.step - first) / seconds
-            current = Step(self.step, batch, values, rate, waited / seconds)
+            current = Step(self.step, own, values, rate, waited / seconds)
             # A step's losses are read once the next is queued, so that a GPU never waits for us.
             if previous:
                 yield self._finish(previous)
@@ -175,9 +182,10 @@ class Run:
         values = dict(zip(self.learner.terms, terms, strict=True))
         if not all(map(math.isfinite, terms)):
             shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            pictures = "; ".join(map(self.source.describe, step.batches))
             raise TrainingError(
-                f"the loss is not finite at step {step.number} ({shown}); the batch: "
-                f"{self.source.describe(step.batch)}. Lower the rate or the weights of the losses "
+                f"the loss is not finite at step {step.number} ({shown}); the batch: {pictures}. "
+                "Lower the rate or the weights of the losses "
                 f"and start from an earlier step, such as that of {self._checkpoint_path}"
             )
         return Progress(step.number, self.fraction, values, step.rate, step.waiting)
@@ -190,6 +198,7 @@ class Run:
             position=self.position,
             rank=self.process.rank,
             processes=self.process.count,
+            share=self._share,
         )
 
     @property

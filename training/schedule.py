@@ -22,7 +22,7 @@ class Stage:
 
     Attributes:
         side: of the crops, in pixels.
-        batch: pairs a step, of each process.
+        batch: pairs of a batch.
         share: of the whole run, in (0, 1].
     """
 

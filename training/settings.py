@@ -112,7 +112,14 @@ class TrainingSettings(Settings):
         ("128", "192", "256"),
         **STAGES,
     )
-    batch: int = setting("items a step, of each process", 8, bounds=(1, math.inf))
+    batch: int = setting("items of a batch", 8, bounds=(1, math.inf))
+    step_batches: int | None = setting(
+        "batches a step, shared by all processes; more than one each add up their gradients "
+        "(default: one each)",
+        None,
+        type=int,
+        bounds=(1, math.inf),
+    )
     rate: float = setting("peak of the learning rate", 5e-4, bounds=(1e-8, 10))
     seed: int = setting("decides all that is random", 0, bounds=(0, math.inf))
     device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto", free=True)

@@ -1,6 +1,7 @@
 """Which items make which batch: a function of the step alone, so that runs can be resumed exactly.
 
-Neither the number of processes nor when a run was stopped and resumed decides a batch.
+Neither the number of processes nor when a run was stopped and resumed decides a batch: a run may
+go on with as many as share out its batches.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Stream(Sampler[list[Place]]):
         position: int,
         rank: int,
         processes: int,
+        share: int = 1,
     ) -> None:
         """Start where a run is.
 
@@ -47,17 +49,19 @@ class Stream(Sampler[list[Place]]):
             fraction: says how far the run is at a step.
             step, position: steps done and items used, by all processes together.
             rank, processes: which process of how many this one is.
+            share: batches that each process takes of a step, one after the other.
         """
         self._stages, self._fraction = stages, fraction
         self._step, self._position = step, position
-        self._rank, self._processes = rank, processes
+        self._rank, self._processes, self._share = rank, processes, share
 
     def __iter__(self) -> Iterator[list[Place]]:
         step, position = self._step, self._position
         while True:
             fraction = self._fraction(step)
             stage = stage_at(self._stages, fraction)
-            first = position + self._rank * stage.batch
-            yield [Place(first + i, stage.side, fraction) for i in range(stage.batch)]
-            position += self._processes * stage.batch
+            for number in range(self._share):
+                first = position + (self._rank * self._share + number) * stage.batch
+                yield [Place(first + i, stage.side, fraction) for i in range(stage.batch)]
+            position += self._processes * self._share * stage.batch
             step += 1

@@ -36,7 +36,7 @@ from training.learner import BETAS, Average, take_step
 from training.losses import content_loss
 from training.pairs import Pair, Pairs
 from training.pictures import Pictures, find_pictures, load_if_they_fit
-from training.processes import Process, autocast, training_dtype
+from training.processes import Process, add_gradients, autocast, training_dtype
 from training.run import Run
 from training.schedule import learning_rate, parse_stages
 from training.settings import SOURCES, PictureSettings, add_arguments, read_settings, setting
@@ -125,15 +125,15 @@ class TransformerLearner:
             for name in settings.style_taps
         }
 
-    def learn(self, batch: Pair, fraction: float) -> Tensor:
-        """Take one step of Adam on a batch's contents; see `training.run.Learner`."""
-        terms = self._losses(batch)
-        loss = (self._weights * terms).sum()
-        take_step(self._optimizer, loss, learning_rate(self._settings.rate, fraction))
+    def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
+        """Take one step of Adam on the batches' contents; see `training.run.Learner`."""
+        self._optimizer.zero_grad()
+        terms = add_gradients(self._paint, batches, self._losses)
+        take_step(self._optimizer, learning_rate(self._settings.rate, fraction))
         self.average.update(self._transformer)
-        return terms.detach()
+        return terms
 
-    def _losses(self, batch: Pair) -> Tensor:
+    def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
         content_tap, style_taps = self._settings.content_tap, self._settings.style_taps
         # Styles take turns: each has its share of any batch's pictures, whatever the batch size.
         styles = batch.position.to(self.device) % len(self._transformer.names)
@@ -144,7 +144,7 @@ class TransformerLearner:
             image = self._paint(batch.content, shares)
             activations = self._encoder.activations(image, [content_tap, *style_taps])
         style = [gram_loss(gram(activations[n]), self._grams[n][styles]) for n in style_taps]
-        return torch.stack(
+        terms = torch.stack(
             [
                 content_loss(activations[content_tap], content),
                 torch.stack(style).mean(),
@@ -152,6 +152,7 @@ class TransformerLearner:
                 nn.functional.mse_loss(image, batch.content),
             ]
         )
+        return (self._weights * terms).sum(), terms
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""

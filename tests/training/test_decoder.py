@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import resource
 import shutil
@@ -27,6 +28,7 @@ from training.encoder import TorchvisionSettings
 from training.errors import TrainingError
 from training.pretrain import PretrainSettings
 from training.processes import Process
+from training.progress import Progress, RunningMean
 from training.refine import RefineSettings
 from training.run import Run
 from training.transformer import Settings as TransformerSettings
@@ -53,6 +55,8 @@ def flags(settings: Settings) -> list[str]:
         "--content", *map(str, settings.content), "--style", *map(str, settings.style),
         "--out", str(settings.out), "--steps", str(settings.steps), "--crops", *settings.crops,
         "--precision", settings.precision, "--rate", str(settings.rate),
+        "--checkpoint-minutes", str(settings.checkpoint_minutes),
+        *(["--step-batches", str(settings.step_batches)] if settings.step_batches else []),
     ]  # fmt: skip
 
 
@@ -284,6 +288,23 @@ def test_a_terminated_run_leaves_a_checkpoint_and_the_same_command_resumes(setti
     assert 0 < steps[0] < steps[1]
 
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+def with_two_processes(settings: Settings, *options: str) -> subprocess.Popen[str]:
+    command = [*TORCHRUN, *options, "-m", "training.decoder", *flags(settings), "--device", "cpu"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+
+
+def record(settings: Settings) -> dict[str, object]:
+    return json.loads((settings.out / "record.json").read_text())
+
+
 @pytest.mark.slow
 def test_two_processes_learn_as_one_with_the_doubled_batch(settings, tmp_path):
     alone, smaller, both = (
@@ -292,19 +313,70 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(settings, tmp_path):
     )
     for single in (alone, smaller):
         assert main(flags(single)) == 0
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    subprocess.run(
-        [*torchrun, "-m", "training.decoder", *flags(both), "--device", "cpu"],
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    one, other, two = (
-        json.loads((run.out / "record.json").read_text())["losses"]
-        for run in (alone, smaller, both)
-    )
+    finish(with_two_processes(both))
+    one, other, two = (record(run)["losses"] for run in (alone, smaller, both))
     assert two == pytest.approx(one, rel=1e-3)
     assert two != pytest.approx(other, rel=1e-2)
+
+
+def test_gradients_of_two_batches_add_up_to_those_of_one_twice_as_large(settings, tmp_path):
+    large = replace(settings, crops=["32x4"], out=tmp_path / "large")
+    added = replace(settings, crops=["32x2"], step_batches=2, out=tmp_path / "added")
+    # For some steps; then the differences of rounding have grown, as Adam makes much of little.
+    for one, other in list(zip(train(added), train(large), strict=True))[:4]:
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
+    whole = replace(settings, step_batches=2, out=tmp_path / "whole")
+    parts = replace(whole, out=tmp_path / "parts")
+    expected = RunningMean()
+    # A step is under way when the one before is told of.
+    for step, values in enumerate(train(whole)[4:], 5):
+        expected(Progress(step, step / 6, values, 0, 0))
+    train(parts, steps=3)
+    finish(with_two_processes(parts))
+    resumed = record(parts)
+    assert (resumed["steps"], resumed["items"], resumed["processes"]) == (6, 24, 2)
+    assert resumed["losses"] == pytest.approx(expected.values, rel=1e-2)
+
+
+def test_batches_that_processes_cannot_share_are_refused(settings):
+    with pytest.raises(TrainingError, match="3 batches a step cannot be shared by 2 processes"):
+        Process(0, 2, CPU).share(3)
+    train(replace(settings, step_batches=2), steps=1)
+    with pytest.raises(TrainingError, match="step_batches was 2 and is 1"):
+        make_run(settings)
+
+
+def workers(parent: int) -> list[int]:
+    """The processes that a torchrun started."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [
+        int(c) for c in children if b"training.decoder" in Path(f"/proc/{c}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+def test_a_run_survives_the_death_of_a_process(settings):
+    long = replace(settings, steps=20, checkpoint_minutes=0.02)
+    process = with_two_processes(long, "--max-restarts=1")
+    checkpoint = long.out / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    before = workers(process.pid)
+    assert len(before) == 2
+    os.kill(before[1], signal.SIGKILL)
+    finish(process)
+    assert record(long)["steps"] == 20
+    logs = EventAccumulator(str(long.out / "logs")).Reload()
+    assert len(list((long.out / "logs").iterdir())) == 2, "one for each start"
+    assert logs.Scalars("content")[-1].step == 20
 
 
 def test_every_flag_is_documented_and_every_documented_flag_exists():
@@ -319,6 +391,7 @@ def test_every_flag_is_documented_and_every_documented_flag_exists():
     flags = {f"--{known.name.replace('_', '-')}" for c in commands for known in fields(c)}
     assert flags <= documented
     assert documented - flags <= {
-        "--nproc-per-node", "--logdir", "--help", "--against", "--method", "--network",
+        "--nproc-per-node", "--nnodes", "--max-restarts", "--rdzv-endpoint", "--rdzv-id",
+        "--rdzv-backend", "--logdir", "--help", "--against", "--method", "--network",
         "--style-name",
     }  # fmt: skip
