@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.errors import AdainError
 from model.image import to_pixels
@@ -84,6 +85,7 @@ def descend(
     budget: Budget,
     *,
     optimizer: Optimizer = "lbfgs",
+    levels: int = 1,
     clock: Clock = time.perf_counter,
 ) -> Iterator[Step]:
     """Yield the best picture so far after each step; whoever has enough stops asking.
@@ -96,22 +98,21 @@ def descend(
         initial: 1 x 3 x H x W, in [0, 1], on the encoder's device; stays as it is.
         budget: see `Budget`.
         optimizer: L-BFGS, or Adam, which takes more steps of less memory.
+        levels: of the pyramid that learns; 1 is the pixels themselves.
         clock: returns seconds.
 
     Raises:
         DivergenceError: the loss of the initial picture is not finite.
     """
     started = clock()
-    # L-BFGS reads the gradient as one vector, which another layout would not give it.
-    image = initial.detach().clone(memory_format=torch.contiguous_format)
-    best = image.clone()
+    pyramid = Pyramid(initial.detach(), levels)
+    best = pyramid.base
     least, content, style = math.inf, math.inf, math.inf
     falling: deque[float] = deque(maxlen=WINDOW)
     rate, restarts = 1.0, 0
-    step = stepper(image, optimizer, rate)
+    step = stepper(pyramid, optimizer, rate)
     for number in range(1, budget.steps + 1):
-        before = image.detach().clone()
-        losses = step(objective)
+        before, losses = step(objective)
         total = losses.total.item()
         if not total < RUNAWAY * least:  # a loss that is not a number is less than nothing
             restarts += 1
@@ -121,8 +122,8 @@ def descend(
                     "to start from"
                 )
             rate /= 2
-            image = best.clone()
-            step = stepper(image, optimizer, rate)
+            pyramid = Pyramid(best, levels)
+            step = stepper(pyramid, optimizer, rate)
         elif total < least:
             least, content, style = total, losses.content.item(), losses.style.item()
             best = before
@@ -137,32 +138,64 @@ def descend(
         falling.append(least)
 
 
-def stepper(image: Tensor, name: Optimizer, rate: float) -> Callable[[Objective], Losses]:
-    """Return what moves `image` once, and returns the losses of where it was before."""
-    image.requires_grad_()
+class Pyramid:
+    """A picture as the sum of a base and of levels from fine to coarse, which are what learns.
+
+    In pixels the gradient of a style loss is nearly all fine detail, and large areas take hundreds
+    of steps to change their colour; a coarse level moves them at once. ("Feature visualization" by
+    Olah, Mordvintsev & Schubert 2017 learns Fourier coefficients for the same reason.)
+
+    Attributes:
+        base: 1 x 3 x H x W.
+        levels: 1 x 3 x H/2^k x W/2^k for k = 0, 1, ..., sides rounded up; all 0 at first.
+    """
+
+    def __init__(self, base: Tensor, levels: int) -> None:
+        self.base = base
+        height, width = base.shape[2:]
+        self.levels = [
+            # L-BFGS reads gradients as one vector, which another layout would not give it.
+            base.new_zeros((1, 3, -(-height // 2**k), -(-width // 2**k))).requires_grad_()
+            for k in range(levels)
+        ]
+
+    def image(self) -> Tensor:
+        """Return the picture; gradients go through it to the levels."""
+        size = self.base.shape[2:]
+        image = self.base + self.levels[0]
+        for level in self.levels[1:]:
+            image = image + F.interpolate(level, size, mode="bilinear", align_corners=False)
+        return image
+
+
+def stepper(
+    pyramid: Pyramid, name: Optimizer, rate: float
+) -> Callable[[Objective], tuple[Tensor, Losses]]:
+    """Return what moves a pyramid once, and returns the picture before that with its losses."""
     engine: torch.optim.Optimizer
     if name == "adam":
-        engine = torch.optim.Adam([image], lr=rate * ADAM_RATE)
+        engine = torch.optim.Adam(pyramid.levels, lr=rate * ADAM_RATE)
     else:
         # One evaluation a step, so that each is seen; no tolerances, since we watch the loss.
         engine = torch.optim.LBFGS(
-            [image],
+            pyramid.levels,
             # PyTorch divides the first gradient, and only that, by the sum of its magnitudes.
-            lr=rate * FIRST_MOVE * image.numel(),
+            lr=rate * FIRST_MOVE * pyramid.base.numel() / len(pyramid.levels),
             max_iter=1,
             history_size=HISTORY,
             tolerance_grad=0.0,
             tolerance_change=0.0,
         )
 
-    def step(objective: Objective) -> Losses:
-        seen: list[Losses] = []
+    def step(objective: Objective) -> tuple[Tensor, Losses]:
+        seen: list[tuple[Tensor, Losses]] = []
 
         def evaluate() -> Tensor:
             engine.zero_grad()
+            image = pyramid.image()
             losses = objective(image)
             losses.total.backward()  # type: ignore[no-untyped-call]
-            seen.append(Losses(*(loss.detach() for loss in losses)))
+            seen.append((image.detach(), Losses(*(loss.detach() for loss in losses))))
             return losses.total
 
         engine.step(evaluate)  # type: ignore[no-untyped-call]

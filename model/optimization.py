@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.color import ColorMoments, color_moments, match_color
 from model.descent import Budget, Optimizer, Step, descend
@@ -26,7 +27,9 @@ from model.painting import Painting
 from model.parameters import DEFAULT_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.stylizer import Stylizer
 
-Initial = Literal["recolored", "adain", "content", "style", "noise"]
+Initial = Literal["recolored", "adain", "recolored-adain", "content", "style", "noise"]
+# What the style loss weighs where AdaIN's result is refined, whose content is given up already.
+REFINED_STYLE_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,12 @@ class Optimization:
     Attributes:
         weights: what is to fall.
         initial: the picture to start from: the content in the styles' colours, AdaIN's result, the
-            content as it is, the first style scaled to the content's size, or noise.
+            same in the styles' colours, the content as it is, the first style scaled to the
+            content's size, or noise.
         budget: when to end.
         optimizer: "lbfgs" or "adam".
+        levels: of the pyramid that learns (see `model.descent`): with the default, the coarsest
+            moves blocks of 16 x 16 pixels at once; 1 is the pixels themselves, as in the papers.
         scales: sizes to paint at, from coarse to fine, each twice the one before; the budget is
             shared among them.
         style_size: shorter side at which the styles are seen at the last scale.
@@ -49,6 +55,7 @@ class Optimization:
     initial: Initial = "recolored"
     budget: Budget = field(default_factory=Budget)
     optimizer: Optimizer = "lbfgs"
+    levels: int = 5
     scales: int = 1
     style_size: int = DEFAULT_STYLE_SIZE
     seed: int = 0
@@ -108,18 +115,19 @@ def optimize(
         seconds=None if budget.seconds is None else budget.seconds / scales,
     )
     with within_memory(stylizer.device):
-        image = None if painted is None else to_tensor(painted, stylizer.device)
+        image = None
         for level in range(scales):
             factor = coarsest * 2**level
             current = painting if factor == 1 else painting.scaled(factor)
             size = max(MIN_STYLE_SIZE, round(optimization.style_size * factor))
             fitted = [fit_style(style, size) for style in styles]
             if image is None:
-                image = first(stylizer, current, fitted, optimization, size)
+                image = first(stylizer, current, fitted, optimization, size, painted)
             else:
                 image = enlarged(image, current)
             objective = build_objective(stylizer, current, fitted, optimization.weights)
-            for step in descend(objective, image, share, optimizer=optimization.optimizer):
+            optimizer, levels = optimization.optimizer, optimization.levels
+            for step in descend(objective, image, share, optimizer=optimizer, levels=levels):
                 image = step.image
                 yield Progress(step, (level + step.fraction) / scales, current)
 
@@ -158,42 +166,46 @@ def first(
     styles: Sequence[Image.Image],
     optimization: Optimization,
     style_size: int,
+    painted: np.ndarray | None = None,
 ) -> Tensor:
     """Return the picture to start from, 1 x 3 x H x W; the styles are fitted to `style_size`."""
-    if optimization.initial == "adain":
-        statistics = [stylizer.encode_style(style, style_size=style_size) for style in styles]
-        [painted] = stylizer.paint([painting], [statistics])
-        return to_tensor(painted, stylizer.device)
-    content = tensor(stylizer, painting.content)
-    if optimization.initial == "noise":
-        return noise(content.shape, optimization.seed).to(stylizer.device)
-    if optimization.initial == "style":
+    initial = optimization.initial
+    image = tensor(stylizer, painting.content)
+    if initial == "noise":
+        return noise(image.shape, optimization.seed).to(stylizer.device)
+    if initial == "style":
         return tensor(stylizer, styles[0].resize(painting.content.size))
-    if optimization.initial == "recolored":
+    if initial in ("adain", "recolored-adain"):
+        if painted is None:
+            statistics = [stylizer.encode_style(style, style_size=style_size) for style in styles]
+            [painted] = stylizer.paint([painting], [statistics])
+        image = enlarged(to_tensor(painted, stylizer.device), painting)
+    if initial in ("recolored", "recolored-adain"):
         tensors = [tensor(stylizer, style) for style in styles]
-        return recolor(content, tensors, *regions_of(stylizer, painting), painting.alpha)
-    return content
+        image = recolor(image, tensors, *regions_of(stylizer, painting), painting.alpha)
+    return image
 
 
 def recolor(
-    content: Tensor,
+    image: Tensor,
     styles: Sequence[Tensor],
     regions: Sequence[Tensor | None],
     mixes: Sequence[Sequence[float]],
     alpha: float,
 ) -> Tensor:
-    """Return the content in the styles' colours: like AdaIN, but of the pixels.
+    """Return a picture in the styles' colours: like AdaIN, but of the pixels.
 
-    It has all of the content's structure and much of the style loss is gone, so that descent from
-    it ends lower in both losses than from the content or from AdaIN's result.
+    Of the content: it has all of its structure and much of the style loss is gone, so that descent
+    from it ends lower in both losses than from the content or from AdaIN's result. Of AdaIN's
+    result: what the decoder misses of the palette need not be descended for.
     """
     of_styles = [color_moments(style) for style in styles]
-    change = torch.zeros_like(content)
+    change = torch.zeros_like(image)
     for region, mix in zip(regions, mixes, strict=True):
         target = ColorMoments(*(mixture(each, mix) for each in zip(*of_styles, strict=True)))
-        matched = match_color(content, color_moments(content, region), target)
-        change += (matched - content) * (1 if region is None else region)
-    return (content + alpha * change).clamp(0, 1)
+        matched = match_color(image, color_moments(image, region), target)
+        change += (matched - image) * (1 if region is None else region)
+    return (image + alpha * change).clamp(0, 1)
 
 
 def noise(shape: Sequence[int], seed: int) -> Tensor:
@@ -202,11 +214,9 @@ def noise(shape: Sequence[int], seed: int) -> Tensor:
 
 
 def enlarged(image: Tensor, painting: Painting) -> Tensor:
-    """Return the last scale's picture in the size of this one's pixels."""
+    """Return another scale's picture in the size of this one's pixels."""
     size = painting.pixels().shape[:2]
-    return torch.nn.functional.interpolate(
-        image, size, mode="bicubic", align_corners=False, antialias=True
-    )
+    return F.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
 def tensor(stylizer: Stylizer, picture: Image.Image) -> Tensor:
@@ -216,5 +226,9 @@ def tensor(stylizer: Stylizer, picture: Image.Image) -> Tensor:
 
 def refinement(seconds: float, style_size: int) -> Optimization:
     """Return how AdaIN's result is made better for so many seconds."""
-    budget = Budget(steps=10**6, seconds=seconds)
-    return Optimization(initial="adain", budget=budget, style_size=style_size)
+    return Optimization(
+        weights=Weights(style=REFINED_STYLE_WEIGHT),
+        initial="recolored-adain",
+        budget=Budget(steps=10**6, seconds=seconds),
+        style_size=style_size,
+    )

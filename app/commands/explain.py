@@ -103,6 +103,7 @@ def reconstruct(
     optimization = Optimization(
         weights=weights,
         initial="noise",
+        levels=1,  # of noise the pixels themselves are to change, not large areas
         budget=Budget(steps=args.steps),
         style_size=min(picture.size),
         seed=args.seed,

@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, number, meaning in (
         ("--steps", budget.steps, "most steps, fewer where the loss stops falling"),
         ("--scales", STANDARD.scales, "sizes to paint at, from coarse to fine"),
+        ("--levels", STANDARD.levels, "of the pyramid that learns; 1: the pixels themselves"),
         ("--content-weight", weights.content, "the paper's alpha, of the mean over features"),
         ("--style-weight", weights.style, "the paper's beta"),
         ("--smoothness", weights.smoothness, "of the total variation"),
@@ -97,7 +98,8 @@ def read_optimization(args: argparse.Namespace) -> Optimization | None:
     for name in ("content_weight", "style_weight", "smoothness"):
         check_range(f"--{name.replace('_', '-')}", getattr(args, name), 0, sys.float_info.max)
     check_range("--steps", args.steps, 1, math.inf)
-    check_range("--scales", args.scales, 1, 8)
+    for name in ("scales", "levels"):
+        check_range(f"--{name}", getattr(args, name), 1, 8)
     if args.seconds is not None:
         check_range("--seconds", args.seconds, 0, math.inf)
     weights = Weights(
@@ -114,6 +116,7 @@ def read_optimization(args: argparse.Namespace) -> Optimization | None:
         initial=args.initial,
         budget=Budget(steps=args.steps, seconds=args.seconds),
         optimizer=args.optimizer,
+        levels=args.levels,
         scales=args.scales,
         style_size=args.style_size,
         seed=args.seed,

@@ -113,13 +113,13 @@ def test_batches_and_further_styles_are_measured(stylizer, style):
 def test_methods_are_compared_by_the_same_losses(stylizer):
     pair = methods.Pair(stylizer, photo(64, 64), painting(64))
     results, curves = methods.run(pair, None, [2, 4], [0.2])
-    refined, optimised = curves[methods.REFINED], curves[methods.CONTENT]
-    recolored = f"recolored, {methods.RECOLORED} steps"
+    refined, optimised = curves[methods.REFINED], curves[methods.PAPER]
+    ours = f"ours, {methods.STEPS} steps"
     by_name = {result.method: result for result in results}
-    assert list(by_name) == ["AdaIN", "AdaIN + 0.2 s", "2 steps", "4 steps", recolored]
+    assert list(by_name) == ["AdaIN", "AdaIN + 0.2 s", "2 steps", "4 steps", ours]
     assert by_name["AdaIN + 0.2 s"].style <= by_name["AdaIN"].style
     assert by_name["4 steps"].style < by_name["2 steps"].style
-    assert by_name[recolored].style < by_name["4 steps"].style
+    assert by_name[ours].style < by_name["4 steps"].style
     assert by_name["2 steps"].structure > 0.5, "hardly moved from the content"
     assert len(optimised.style) == 4
     assert refined.reaches(math.inf) == refined.seconds[0]

@@ -32,7 +32,9 @@ def distance(a, b):
     return torch.linalg.norm(a - b).item()
 
 
-@pytest.mark.parametrize("initial", ["recolored", "adain", "content", "style", "noise"])
+@pytest.mark.parametrize(
+    "initial", ["recolored", "adain", "recolored-adain", "content", "style", "noise"]
+)
 def test_the_losses_fall_from_every_start(stylizer, initial):
     steps = run(stylizer, initial=initial)
     assert steps[-1].step.total < 0.9 * steps[0].step.total
@@ -45,9 +47,20 @@ def test_the_start_is_what_was_asked_for(stylizer, style):
     assert difference(starts["content"], photo()) == 0
     assert difference(starts["adain"], stylizer.stylize(photo(), style)) < 0.5
     known = np.asarray(photo(seed=5))
-    plan, optimization = Painting.plan(photo(), 1), refinement(1, SIZE)
+    plan, optimization = Painting.plan(photo(), 1), Optimization(initial="adain", style_size=SIZE)
     first = next(optimize(stylizer, plan, [painting()], optimization, known))
     assert difference(first.picture(), photo(seed=5)) == 0
+
+
+def test_a_refinement_starts_from_adains_result_in_the_colors_of_the_style(stylizer, style):
+    known = np.asarray(stylizer.stylize(photo(), style))
+    plan, wanted = Painting.plan(photo(), 1), color_moments(tensor(stylizer, painting()))
+    for painted in (known, None):
+        first = next(optimize(stylizer, plan, [painting()], refinement(1, SIZE), painted))
+        image = Image.fromarray(known)
+        own, made = (color_moments(tensor(stylizer, x)) for x in (image, first.picture()))
+        assert distance(made.mean, wanted.mean) < 0.3 * distance(own.mean, wanted.mean)
+        assert difference(first.picture(), image) < difference(first.picture(), photo())
 
 
 def test_noise_is_the_same_for_one_seed(stylizer):
@@ -123,7 +136,8 @@ def test_a_reconstruction_from_one_layer_resembles_the_picture(stylizer):
     """Figure 1 of the paper: a shallow layer knows the pixels, from which noise can be undone."""
     content = photo(64, 64)
     weights = Weights(content_taps=["relu1_1"], style_taps=[], smoothness=0)
-    made = run(stylizer, content, [content], steps=60, weights=weights, initial="noise")
+    # As `adain explain` does it: of noise the pixels themselves are to change.
+    made = run(stylizer, content, [content], steps=60, weights=weights, initial="noise", levels=1)
     assert difference(made[-1].picture(), content) < 0.15 * difference(made[0].picture(), content)
 
 
@@ -155,8 +169,7 @@ def test_ours_is_no_worse_than_the_textbooks_loop():
     *_, ours = optimize(stylizer, plan, [style], optimization)
     objective = build_objective(stylizer, plan, [fit_style(style, 256)], optimization.weights)
     theirs = textbook(objective, tensor(stylizer, content), ours.step.number)
-    # Their paths part at the first step; that alone is worth a per cent, either way.
-    assert ours.step.total <= 1.02 * theirs
+    assert ours.step.total <= theirs
 
 
 def test_the_recolored_content_has_the_colors_of_the_style(stylizer):
