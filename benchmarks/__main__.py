@@ -32,6 +32,7 @@ SECTIONS = {
     "tiling": ("Tiles", ["tiling", "--huge", "10000"]),
     "server": ("What HTTP adds", ["server"]),
     "load": ("Many clients", ["load"]),
+    "ray": ("Replicas on a Ray cluster", ["ray"]),
     "library": ("Saved styles", ["library"]),
     "page": ("The page", ["page"]),
     "soak": ("Every answer, through restarts", ["soak"]),

@@ -71,13 +71,14 @@ def main() -> None:
 
 
 class Server:
-    """`adain serve` on a free port of the loopback interface, with a library of its own.
+    """`adain serve` with options, on a free port of the loopback interface, its library its own.
 
     Attributes:
         url: the same after each start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str, **environment: str) -> None:
+        self._options, self._environment = options, environment
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -89,7 +90,9 @@ class Server:
         command = [Path(sys.executable).with_name("adain"), "serve", "--port", str(self.port)]
         settings = {"ADAIN_HOST": "127.0.0.1", "ADAIN_DATA_DIR": self._folder.name}
         self._process = subprocess.Popen(
-            command, env=os.environ | settings, stdout=subprocess.DEVNULL
+            [*command, *self._options],
+            env=os.environ | settings | self._environment,
+            stdout=subprocess.DEVNULL,
         )
         wait_until_ready(self.url)
 
@@ -115,14 +118,14 @@ def serving() -> Iterator[httpx.Client]:
 
 def wait_until_ready(url: str) -> None:
     """Return once the server at `url` is warm."""
-    for _ in range(600):
+    for _ in range(1200):
         try:
             if httpx.get(f"{url}/readyz").status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise SystemExit("the server did not become ready within a minute")
+    raise SystemExit("the server did not become ready within two minutes")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,11 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,7 +19,8 @@ from app.job import Job, Watch
 from app.problems import ServiceError
 from app.ray import RayEngine, build
 from app.settings import Settings
-from benchmarks.server import wait_until_ready
+from benchmarks.ray import REPLICAS, processes
+from benchmarks.server import Server, wait_until_ready
 from model.image import read_image
 from model.painting import Painting
 from tests import cluster as clusters
@@ -35,7 +33,6 @@ pytestmark = pytest.mark.slow
 URL = "/v1/stylize"
 GOOD = {"files": [CONTENT, STYLE], "data": {"style_size": "64"}}
 LIMITS = {"max_body_bytes": 2_000_000, "max_pixels": 1_000_000, "max_size": 512, "max_styles": 4}
-MODELS = "ray::ServeReplica:adain:model"
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +54,6 @@ def client(cluster, settings):
         wait_until_ready(cluster)
         yield client
     serve.delete("adain")
-
-
-def processes(title):
-    """The ids of the processes that show a title."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                command = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if command.decode(errors="replace").startswith(title):
-                found.append(int(folder.name))
-    return found
 
 
 @contextmanager
@@ -141,15 +124,15 @@ def test_a_full_service_refuses_and_loses_nothing(client):
 def test_a_model_that_is_killed_costs_no_request(client):
     with load(client) as answers:
         wait(lambda: answers[200] > 20)
-        before = processes(MODELS)
+        before = processes(REPLICAS)
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
         reached = answers[200]
         wait(lambda: answers[200] > reached + 60)
         # Ray replaces it.
-        wait(lambda: len(processes(MODELS)) == 2)
+        wait(lambda: len(processes(REPLICAS)) == 2)
     assert answers.keys() == {200}
-    assert before[0] not in processes(MODELS)
+    assert before[0] not in processes(REPLICAS)
 
 
 def test_a_storm_of_clients_that_leave_holds_nothing_up(client):
@@ -169,12 +152,12 @@ def test_a_storm_of_clients_that_leave_holds_nothing_up(client):
 def test_a_new_version_is_rolled_out_without_an_error(client, settings):
     with load(client, clients=3, pause=0.05) as answers:
         wait(lambda: answers[200] > 5)
-        before = processes(MODELS)
+        before = processes(REPLICAS)
         serve.run(build(settings | {"max_batch": 4}), name="adain")
         reached = answers[200]
         wait(lambda: answers[200] > reached + 10)
     assert answers.keys() == {200}
-    assert not set(before) & set(processes(MODELS))
+    assert not set(before) & set(processes(REPLICAS))
 
 
 def engine_of(**options):
@@ -251,29 +234,13 @@ def test_replicas_of_the_service_share_a_library(ray_engines, tmp_path):
                 assert each.post(URL, **request).status_code == 404
 
 
-def test_the_command_serves_and_finishes_what_it_accepted(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("adain"), "serve", "--engine", "ray"]
-    server = subprocess.Popen(
-        [*command, "--port", str(port)],
-        env=os.environ | {"ADAIN_DATA_DIR": str(tmp_path), "RAY_ADDRESS": "local"},
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url)
-        content = encoded(photo(1024, 1024), "JPEG")
-        with ThreadPoolExecutor() as threads:
-            files = {"content": content, "style": encoded(painting())}
-            asked = threads.submit(httpx.post, url + URL, files=files, timeout=60)
-            wait(lambda: "adain_in_work 1.0" in httpx.get(f"{url}/metrics").text)
-            server.terminate()
-            assert asked.result().status_code == 200
-    finally:
-        server.terminate()
-        code = server.wait(60)
-    assert code == 0
+def test_the_command_serves_and_finishes_what_it_accepted():
+    server = Server("--engine", "ray", RAY_ADDRESS="local")
+    server.start()
+    content = encoded(photo(1024, 1024), "JPEG")
+    with ThreadPoolExecutor() as threads:
+        files = {"content": content, "style": encoded(painting())}
+        asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
+        wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
+        server.stop()
+        assert asked.result().status_code == 200

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.starter import PAINTINGS
-from benchmarks import batch, gallery, load, methods, soak, styles
+from benchmarks import batch, gallery, load, methods, scale, soak, styles
 from benchmarks.__main__ import SECTIONS, illustrated, sections
 from benchmarks.library import measure as measure_request
 from benchmarks.limit import multiply_adds
@@ -108,6 +108,19 @@ def test_batches_and_further_styles_are_measured(stylizer, style):
     assert matrix > 0
     times = styles.measure(stylizer, [1, 2], 64, 1)
     assert times["new", 2] > times["known", 2] > 0
+
+
+def test_what_a_day_needs_follows_from_what_a_picture_needs():
+    cores, sizes = scale.measure(64, (400, 300))
+    assert cores.keys() == {"read", "paint", "png", "jpeg", "webp"}
+    assert min(cores.values()) > 0
+    assert sizes["sent"] > sizes["jpeg"] > 500
+    few, many = (scale.needs(daily, 64, cores, 100) for daily in (scale.DAY, 100 * scale.DAY))
+    assert few["rate"] == scale.PEAK
+    assert many["cpu_only"] == pytest.approx(100 * few["cpu_only"])
+    assert few["cpu_only"] > few["jpeg_cores"]
+    gpu_seconds = 2 * multiply_adds(64) / 100e12
+    assert few["gpus"] == pytest.approx(scale.PEAK * gpu_seconds / scale.BUSY)
 
 
 def test_methods_are_compared_by_the_same_losses(stylizer):
