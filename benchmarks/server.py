@@ -103,6 +103,10 @@ class Server:
         if code != 0:
             raise SystemExit(f"adain serve ended with {code} after SIGTERM")
 
+    def close(self) -> None:
+        """Remove the library, once the process has ended."""
+        self._folder.cleanup()
+
 
 @contextmanager
 def serving() -> Iterator[httpx.Client]:
@@ -114,6 +118,7 @@ def serving() -> Iterator[httpx.Client]:
             yield client
     finally:
         server.stop()
+        server.close()
 
 
 def wait_until_ready(url: str) -> None:

@@ -243,4 +243,5 @@ def test_the_command_serves_and_finishes_what_it_accepted():
         asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
         wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
         server.stop()
+        server.close()
         assert asked.result().status_code == 200
