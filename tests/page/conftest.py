@@ -19,7 +19,7 @@ from model.image import read_image
 from tests.conftest import serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip("THE PAGE IS NOT TESTED: there is no chromium (apt-get install chromium)")
