@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from model.device import choose_device, choose_precision
@@ -37,6 +39,10 @@ class Process:
 
         Args:
             device: auto, cpu, cuda, ...; under torchrun each process takes a GPU of its own.
+
+        Raises:
+            DeviceError: there is no such device.
+            TrainingError: torchrun would start processes anew that could not find each other.
         """
         target = choose_device(device)
         if not distributed.is_torchelastic_launched():
@@ -44,8 +50,10 @@ class Process:
         if target.type == "cuda":
             target = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
             torch.cuda.set_device(target)
-        distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
-        return cls(distributed.get_rank(), distributed.get_world_size(), target)
+        store, rank, count = meeting_point()
+        backend = "nccl" if target.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
+        return cls(rank, count, target)
 
     @property
     def leads(self) -> bool:
@@ -97,6 +105,31 @@ class Process:
         if self.count > 1:
             distributed.barrier()
             distributed.destroy_process_group()
+
+
+def meeting_point() -> tuple[Store, int, int]:
+    """Return where the processes of torchrun find each other, this one's rank, and their number.
+
+    torchrun keeps its store when it starts processes anew, and with it the addresses of the dead
+    (github.com/pytorch/pytorch/issues/135712). On one machine each start gets keys of its own;
+    several machines share no number of the start, so they need a new store.
+
+    Raises:
+        TrainingError: several machines would keep a store over a restart.
+    """
+    several = os.environ["GROUP_WORLD_SIZE"] != "1"
+    kept = os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "True"
+    if several and kept and os.environ["TORCHELASTIC_MAX_RESTARTS"] != "0":
+        raise TrainingError(
+            "--max-restarts on several machines needs --rdzv-backend c10d and "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in torchrun's environment: without it, processes "
+            "that are started anew look for those that died"
+        )
+    store, rank, count = next(rendezvous("env://"))
+    if not several:
+        start = os.environ["TORCHELASTIC_RESTART_COUNT"]
+        store = PrefixStore(f"start {start}", store)
+    return store, rank, count
 
 
 def add_gradients(

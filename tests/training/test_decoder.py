@@ -27,7 +27,7 @@ from training.decoder import Settings, build_learner, load_pairs, main
 from training.encoder import TorchvisionSettings
 from training.errors import TrainingError
 from training.pretrain import PretrainSettings
-from training.processes import Process
+from training.processes import Process, meeting_point
 from training.progress import Progress, RunningMean
 from training.refine import RefineSettings
 from training.run import Run
@@ -348,6 +348,14 @@ def test_batches_that_processes_cannot_share_are_refused(settings):
     train(replace(settings, step_batches=2), steps=1)
     with pytest.raises(TrainingError, match="step_batches was 2 and is 1"):
         make_run(settings)
+
+
+def test_machines_that_could_not_meet_again_are_refused(monkeypatch):
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    with pytest.raises(TrainingError, match="needs --rdzv-backend c10d and TORCH_DISABLE"):
+        meeting_point()
 
 
 def workers(parent: int) -> list[int]:
