@@ -233,36 +233,50 @@ def build(settings: dict[str, Any]) -> Application:
         settings: by their names, those that the environment does not hold.
     """
     known = Settings(**settings)
+    application: Application = service(known).bind(model(known))
+    return application
 
-    def build_app() -> FastAPI:
-        logs.configure(known.log_level)
-        return create_app(known, RayEngine(serve.get_deployment_handle(MODEL)))
 
-    deployment: Any = serve.deployment
-    model = deployment(
+def model(settings: Settings) -> Application:
+    """Return the model, in as many replicas as the settings say."""
+    deployment: Any = serve.deployment(
         Painter,
         name=MODEL,
-        ray_actor_options={"num_cpus": known.ray_cpus, "num_gpus": known.ray_gpus},
+        ray_actor_options={"num_cpus": settings.ray_cpus, "num_gpus": settings.ray_gpus},
         autoscaling_config={
-            "min_replicas": known.ray_replicas,
-            "max_replicas": max(known.ray_replicas, known.ray_max_replicas),
-            "target_ongoing_requests": known.max_batch,
+            "min_replicas": settings.ray_replicas,
+            "max_replicas": max(settings.ray_replicas, settings.ray_max_replicas),
+            "target_ongoing_requests": settings.max_batch,
         },
         # One batch is painted while the next one comes together.
-        max_ongoing_requests=2 * known.max_batch,
-        max_queued_requests=known.max_requests,
-        graceful_shutdown_timeout_s=known.grace_seconds,
+        max_ongoing_requests=2 * settings.max_batch,
+        max_queued_requests=settings.max_requests,
+        graceful_shutdown_timeout_s=settings.grace_seconds,
     )
-    service = deployment(
+    application: Application = deployment.bind(settings)
+    return application
+
+
+def service(settings: Settings, application: str | None = None) -> Any:
+    """Return the deployment of the FastAPI app.
+
+    Args:
+        settings: of the service.
+        application: the one that the model belongs to; None: the service's own.
+    """
+
+    def build_app() -> FastAPI:
+        logs.configure(settings.log_level)
+        return create_app(settings, RayEngine(serve.get_deployment_handle(MODEL, application)))
+
+    return serve.deployment(
         serve.ingress(build_app)(),
         name="service",
         # It works while the model does: what it needs of the CPU is a few per cent.
         ray_actor_options={"num_cpus": 0},
-        max_ongoing_requests=known.max_requests + OTHER_REQUESTS,
-        graceful_shutdown_timeout_s=known.grace_seconds,
+        max_ongoing_requests=settings.max_requests + OTHER_REQUESTS,
+        graceful_shutdown_timeout_s=settings.grace_seconds,
     )
-    application: Application = service.bind(model.bind(known))
-    return application
 
 
 def run(settings: Settings) -> None:
@@ -274,9 +288,11 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
-    serve.run(build(settings.model_dump(exclude_unset=True)), name="adain")
+    # Of one application Ray would end all at once; the service needs the model to the last.
+    serve.run(model(settings), name="adain", route_prefix=None)
+    serve.run(service(settings, "adain").bind(), name="service")
     stop.wait()
-    # First the application, which finishes what it has accepted; then the proxy, which does not.
-    serve.delete("adain")
+    # First the service, which finishes what it has accepted; the proxy would not let it.
+    serve.delete("service")
     serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from http.client import HTTPResponse
 
 import httpx
 import pytest
@@ -84,6 +85,14 @@ def wait(condition, seconds=90):
         time.sleep(0.05)
 
 
+def as_sent(url):
+    """A good request as bytes, and the address to send them to."""
+    request = httpx.Request("POST", url.join(URL), **GOOD)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    message = f"POST {URL} HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+    return message, (url.host, url.port)
+
+
 def test_the_result_is_what_the_stylizer_gives(client, stylizer, style):
     response = client.post(URL, **GOOD, headers={"X-Request-ID": "abc-1"})
     assert response.status_code == 200, response.text
@@ -136,11 +145,8 @@ def test_a_model_that_is_killed_costs_no_request(client):
 
 
 def test_a_storm_of_clients_that_leave_holds_nothing_up(client):
-    request = httpx.Request("POST", client.base_url.join(URL), **GOOD)
-    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    message = f"POST {URL} HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+    message, address = as_sent(client.base_url)
     chance = random.Random(0)
-    address = client.base_url.host, client.base_url.port
     for _ in range(60):
         with closing(socket.create_connection(address, 10)) as connection:
             connection.sendall(message[: chance.choice([10, len(message) // 2, len(message)])])
@@ -235,13 +241,23 @@ def test_replicas_of_the_service_share_a_library(ray_engines, tmp_path):
 
 
 def test_the_command_serves_and_finishes_what_it_accepted():
+    """Also what has yet to ask for the model: the second half of it comes after SIGTERM."""
     server = Server("--engine", "ray", RAY_ADDRESS="local")
     server.start()
-    content = encoded(photo(1024, 1024), "JPEG")
-    with ThreadPoolExecutor() as threads:
-        files = {"content": content, "style": encoded(painting())}
-        asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
-        wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
-        server.stop()
-        server.close()
-        assert asked.result().status_code == 200
+    message, address = as_sent(httpx.URL(server.url))
+    with (
+        closing(socket.create_connection(address, 60)) as connection,
+        ThreadPoolExecutor() as threads,
+    ):
+        connection.sendall(message[: len(message) // 2])
+        time.sleep(1)  # until the service has it
+        stopped = threads.submit(server.stop)
+        wait(lambda: httpx.get(f"{server.url}/readyz").status_code == 404)
+        time.sleep(3)  # longer than Ray lets those live that have nothing to do
+        connection.sendall(message[len(message) // 2 :])
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == 200
+        assert read_image(answer.read()).size == photo().size
+        stopped.result()
+    server.close()
