@@ -370,7 +370,7 @@ def workers(parent: int) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_run_survives_the_death_of_a_process(settings):
     long = replace(settings, steps=20, checkpoint_minutes=0.02)
-    process = with_two_processes(long, "--max-restarts=3")
+    process = with_two_processes(long, "--max-restarts=1")
     checkpoint = long.out / "checkpoint.pt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists():
@@ -383,7 +383,7 @@ def test_a_run_survives_the_death_of_a_process(settings):
     finish(process)
     assert record(long)["steps"] == 20
     logs = EventAccumulator(str(long.out / "logs")).Reload()
-    assert len(list((long.out / "logs").iterdir())) >= 2, "one for each start"
+    assert len(list((long.out / "logs").iterdir())) == 2, "one for each start"
     assert logs.Scalars("content")[-1].step == 20
 
 
