@@ -51,6 +51,13 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # By default Ray's workers give way to everything else on the machine.
     "RAY_worker_niceness": "0",
+    # Jobs go from service to model as they are, not through the object store. Ray's proxies stay.
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    # Ray lets 4 MB pass; what is too large the service has refused.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
+    # Ray's processes have other arenas before `reuse_freed_memory` asks for one.
+    "MALLOC_ARENA_MAX": "1",
 }
 
 

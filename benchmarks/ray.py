@@ -1,11 +1,12 @@
 """Two replicas on a Ray cluster against one process of as many threads: is anything lost?
 
-    python -m benchmarks.ray [--side 256] [--seconds 20] [--rounds 3] [--clients 8]
+    python -m benchmarks.ray [--side 256] [--seconds 20] [--rounds 3] [--clients 32]
                             [--requests 1000]
 
 Runs `adain serve`, and `adain serve --engine ray` with two model replicas of one CPU each, side by
 side, and asks one at a time. Throughput: Locust's clients ask again as soon as they are answered,
-in rounds by turns. Overhead: what one client waits for beyond the model's time. Loss: one replica
+in rounds by turns; 32 of them are for each of two replicas one batch to paint, and one that waits
+meanwhile. Overhead: what one client waits for beyond the model's time. Loss: one replica
 is killed after a third of the requests. Prints a Markdown table; exits with 1 where one was lost.
 """
 
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -41,22 +43,26 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--seconds", type=int, default=20, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--requests", type=int, default=1000, help="while a replica is killed")
     args = parser.parse_args()
+    settings = {"ADAIN_MAX_REQUESTS": str(args.clients)}
+    on_ray = {"ADAIN_RAY_REPLICAS": "2", "RAY_ADDRESS": "local"}
     servers = {
-        PROCESS: Server(),
-        RAY: Server("--engine", "ray", ADAIN_RAY_REPLICAS="2", RAY_ADDRESS="local"),
+        PROCESS: Server(**settings),
+        RAY: Server("--engine", "ray", **settings, **on_ray),
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         file = Path(folder) / "content.jpg"
         file.write_bytes(jpeg(args.side, 0))
-        saved, rates, overheads = {}, {}, {}
+        saved, overheads = {}, {}
         for name, server in servers.items():
-            server.start()
+            stack.enter_context(closing(server)).start()
             with httpx.Client(base_url=server.url, timeout=60) as client:
-                saved[name], rates[name] = save_style(client), []
+                saved[name] = save_style(client)
                 overheads[name] = overhead(client, file.read_bytes(), saved[name])
+        rates: dict[str, list[float]] = {name: [] for name in servers}
         for _ in range(args.rounds):
             for name, server in servers.items():
                 sent = ["--content", str(file), "--saved", saved[name], "--period", "0"]
@@ -64,21 +70,24 @@ def main() -> None:
                 good = answers["200"]
                 seconds = good["last_request_timestamp"] - good["start_time"]
                 rates[name].append(good["num_requests"] / seconds)
-        print("| engine | pictures a second | of one process | beyond the model, ms |")
-        print("|---|---|---|---|")
-        base = statistics.median(rates[PROCESS])
-        for name, measured in rates.items():
-            rate = statistics.median(measured)
-            print(
-                f"| {name} | {rate:.2f} | {rate / base:.0%} | {1000 * overheads[name]:.1f} |",
-                flush=True,
-            )
+        print_table(rates, overheads)
         statuses = kill_one(servers[RAY].url, file.read_bytes(), saved[RAY], args)
-    for server in servers.values():
-        server.stop()
     shown = ", ".join(f"{count} of {status}" for status, count in sorted(statuses.items()))
     print(f"\n{args.requests} requests, one of two replicas killed meanwhile: {shown}")
     sys.exit(0 if statuses.keys() == {200} else 1)
+
+
+def print_table(rates: dict[str, list[float]], overheads: dict[str, float]) -> None:
+    """Print the median of the rounds, and what one client waited for."""
+    print("| engine | pictures a second | of one process | beyond the model, ms |")
+    print("|---|---|---|---|")
+    base = statistics.median(rates[PROCESS])
+    for name, measured in rates.items():
+        rate = statistics.median(measured)
+        print(
+            f"| {name} | {rate:.2f} | {rate / base:.0%} | {1000 * overheads[name]:.1f} |",
+            flush=True,
+        )
 
 
 def overhead(client: httpx.Client, content: bytes, saved: str) -> float:

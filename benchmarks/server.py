@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -79,6 +79,7 @@ class Server:
 
     def __init__(self, *options: str, **environment: str) -> None:
         self._options, self._environment = options, environment
+        self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -98,27 +99,26 @@ class Server:
 
     def stop(self) -> None:
         """Ask the process to end by SIGTERM, and see that it does so with 0."""
+        if self._process is None:
+            return
         self._process.terminate()
         code = self._process.wait()
         if code != 0:
             raise SystemExit(f"adain serve ended with {code} after SIGTERM")
 
     def close(self) -> None:
-        """Remove the library, once the process has ended."""
+        """End the process, where it has not been stopped, and remove the library."""
+        self.stop()
         self._folder.cleanup()
 
 
 @contextmanager
 def serving() -> Iterator[httpx.Client]:
     """Run a server, and yield a client of it."""
-    server = Server()
-    server.start()
-    try:
+    with closing(Server()) as server:
+        server.start()
         with httpx.Client(base_url=server.url, timeout=60) as client:
             yield client
-    finally:
-        server.stop()
-        server.close()
 
 
 def wait_until_ready(url: str) -> None:

@@ -242,26 +242,28 @@ def test_replicas_of_the_service_share_a_library(ray_engines, tmp_path):
 
 def test_the_command_serves_and_finishes_what_it_accepted():
     """What is being painted, and what has yet to ask for the model: half of it comes later."""
-    server = Server("--engine", "ray", RAY_ADDRESS="local")
-    server.start()
-    files = {"content": encoded(photo(1024, 1024), "JPEG"), "style": encoded(painting())}
-    message, address = as_sent(httpx.URL(server.url))
+    # Not compressed, it is more than gRPC lets pass by itself, as a request and as a job.
+    content = encoded(photo(1400, 1400), compress_level=0)
+    assert len(content) > 4 * 2**20
+    files = {"content": content, "style": encoded(painting())}
     with (
-        closing(socket.create_connection(address, 60)) as connection,
+        closing(Server("--engine", "ray", RAY_ADDRESS="local")) as server,
         ThreadPoolExecutor() as threads,
     ):
-        connection.sendall(message[: len(message) // 2])
-        time.sleep(1)  # until the service has it
-        asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
-        wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
-        stopped = threads.submit(server.stop)
-        wait(lambda: httpx.get(f"{server.url}/readyz").status_code == 404)
-        time.sleep(3)  # longer than Ray lets those live that have nothing to do
-        connection.sendall(message[len(message) // 2 :])
-        answer = HTTPResponse(connection)
-        answer.begin()
-        assert answer.status == 200
-        assert read_image(answer.read()).size == photo().size
+        server.start()
+        message, address = as_sent(httpx.URL(server.url))
+        with closing(socket.create_connection(address, 60)) as connection:
+            connection.sendall(message[: len(message) // 2])
+            time.sleep(1)  # until the service has it
+            asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
+            wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
+            stopped = threads.submit(server.stop)
+            wait(lambda: httpx.get(f"{server.url}/readyz").status_code == 404)
+            time.sleep(3)  # longer than Ray lets those live that have nothing to do
+            connection.sendall(message[len(message) // 2 :])
+            answer = HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 200
+            assert read_image(answer.read()).size == photo().size
         assert asked.result().status_code == 200
         stopped.result()
-    server.close()
