@@ -287,19 +287,42 @@ def service(settings: Settings, application: str | None = None) -> Any:
 
 
 def run(settings: Settings) -> None:
-    """Serve from this machine until SIGTERM or SIGINT; RAY_ADDRESS names a cluster to join."""
+    """Serve from this machine until SIGTERM or SIGINT; RAY_ADDRESS names a cluster to join.
+
+    Raises:
+        ServiceError: Ray could not start the service, and why.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     ray.init(include_dashboard=False)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
-    # Of one application Ray would end all at once; the service needs the model to the last.
-    serve.run(model(settings), name="adain", route_prefix=None)
-    serve.run(service(settings, "adain").bind(), name="service")
-    stop.wait()
-    # First the service, which finishes what it has accepted; the proxy would not let it.
-    serve.delete("service")
-    serve.shutdown()  # type: ignore[no-untyped-call]
-    ray.shutdown()
+    try:
+        start(settings)
+        stop.wait()
+        # First the service, which finishes what it has accepted; the proxy would not let it.
+        serve.delete("service")
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def start(settings: Settings) -> None:
+    """Start proxy, model and service, and return once they work.
+
+    Raises:
+        ServiceError: one of them did not start, and why.
+    """
+    try:
+        serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
+        # Of one application Ray would end all at once; the service needs the model to the last.
+        serve.run(model(settings), name="adain", route_prefix=None)
+        serve.run(service(settings, "adain").bind(), name="service")
+    except RuntimeError as error:
+        applications = serve.status().applications.values()
+        deployments = [each for of in applications for each in of.deployments.values()]
+        failed = [each.message for each in deployments if each.status == "DEPLOY_FAILED"]
+        # A traceback, whose last line is the error.
+        reason = [*failed, str(error)][0].strip().splitlines()[-1]
+        raise ServiceError("not-ready", f"Ray could not start the service: {reason}") from error

@@ -5,12 +5,15 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx
 import pytest
@@ -267,3 +270,29 @@ def test_the_command_serves_and_finishes_what_it_accepted():
             assert read_image(answer.read()).size == photo().size
         assert asked.result().status_code == 200
         stopped.result()
+
+
+def test_the_command_says_why_it_does_not_start(tmp_path):
+    missing = str(tmp_path / "missing.safetensors")
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        ports = [taken.getsockname()[1], free.getsockname()[1]]
+        free.close()
+        said = [complaint(port, ADAIN_DECODER=missing) for port in ports]
+    assert "Ray could not start the service" in said[0]
+    assert "Failed to bind" in said[0]
+    assert f"{missing}: no such file" in said[1]
+
+
+def complaint(port, **environment):
+    """The last line of a server on Ray that must fail."""
+    command = [Path(sys.executable).with_name("adain"), "serve", "--engine", "ray"]
+    ended = subprocess.run(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        env=os.environ | {"RAY_ADDRESS": "local"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    return next(line for line in ended.stderr.splitlines() if line.startswith("adain: error: "))
