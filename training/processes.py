@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -9,6 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+
+# DistributedDataParallel imports it otherwise, when there is a process group, which would then
+# be for ever the default of its functions' arguments.
+import torch.distributed.nn
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
@@ -53,6 +59,9 @@ class Process:
         store, rank, count = meeting_point()
         backend = "nccl" if target.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
+        # Gloo's threads end with their group, once nothing refers to it any more. One that still
+        # frees a tensor while Python ends aborts it (github.com/pytorch/pytorch/pull/179291).
+        atexit.register(gc.collect)
         return cls(rank, count, target)
 
     @property

@@ -387,6 +387,26 @@ def test_a_run_survives_the_death_of_a_process(settings):
     assert logs.Scalars("content")[-1].step == 20
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the threads in /proc")
+def test_the_threads_between_processes_end_before_python_does(settings, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import atexit, sys\n"
+        "from pathlib import Path\n"
+        "from training.decoder import main\n"
+        "def name():\n"
+        "    threads = Path('/proc/self/task').iterdir()\n"
+        "    print('threads:', *[(each / 'comm').read_text().strip() for each in threads])\n"
+        "atexit.register(name)  # what was registered first runs last\n"
+        "sys.exit(main())\n"
+    )
+    command = [*TORCHRUN, script, *flags(settings), "--device", "cpu"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert ended.stdout.count("threads:") == 2
+    assert "gloo" not in ended.stdout
+
+
 def test_every_flag_is_documented_and_every_documented_flag_exists():
     documented = set(re.findall(r"--[a-z][a-z-]+", Path("docs/training.md").read_text()))
     commands = (
