@@ -44,6 +44,8 @@ MODEL = "model"
 # Beside stylizations: the page, the library, health checks.
 OTHER_REQUESTS = 100
 TRIES = 2
+# The service has a log of its own.
+LOGGING = {"enable_access_log": False}
 # Of all of Ray's processes; a cluster's nodes need it too.
 ENVIRONMENT = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "app.ray:middlewares",
@@ -51,9 +53,11 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # By default Ray's workers give way to everything else on the machine.
     "RAY_worker_niceness": "0",
-    # Jobs go from service to model as they are, not through the object store. Ray's proxies stay.
+    # Jobs go from service to model as they are, not through the object store. Ray's proxies stay,
+    # and so does the log.
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "1",
     # Ray lets 4 MB pass; what is too large the service has refused.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
     # Ray's processes have other arenas before `reuse_freed_memory` asks for one.
@@ -249,6 +253,7 @@ def model(settings: Settings) -> Application:
     deployment: Any = serve.deployment(
         Painter,
         name=MODEL,
+        logging_config=LOGGING,
         ray_actor_options={"num_cpus": settings.ray_cpus, "num_gpus": settings.ray_gpus},
         autoscaling_config={
             "min_replicas": settings.ray_replicas,
@@ -279,6 +284,7 @@ def service(settings: Settings, application: str | None = None) -> Any:
     return serve.deployment(
         serve.ingress(build_app)(),
         name="service",
+        logging_config=LOGGING,
         # It works while the model does: what it needs of the CPU is a few per cent.
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=settings.max_requests + OTHER_REQUESTS,
