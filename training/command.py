@@ -8,8 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from PIL import Image
@@ -17,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from model.device import reuse_freed_memory
 from model.errors import AdainError
+from model.signals import stop_on_signals
 from training.progress import Bar, Board, Progress, RunningMean, write_record
 from training.run import Run
 
@@ -44,7 +44,7 @@ def guarded(name: str, work: Callable[[threading.Event], bool]) -> int:
     logging.basicConfig(format="%(message)s")
     reuse_freed_memory()
     try:
-        with stop_on_signals() as stop:
+        with stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop:
             return 0 if work(stop) else STOPPED
     except AdainError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
@@ -52,29 +52,6 @@ def guarded(name: str, work: Callable[[threading.Event], bool]) -> int:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"{name}: error: {reason}", file=sys.stderr)
     return FAILED
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Set an event at the first SIGTERM or SIGINT; the second does what it always did."""
-    stop = threading.Event()
-    numbers = signal.SIGTERM, signal.SIGINT
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(*_: object) -> None:
-        restore()
-        stop.set()
-
-    for number in numbers:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        restore()
 
 
 def follow(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Sequence
 from typing import get_args
@@ -17,6 +18,7 @@ from model.objective import Pooling, StyleBy, Weights
 from model.optimization import Initial, Optimization, optimize, refinement
 from model.painting import Painting
 from model.parameters import check_range
+from model.signals import stop_on_signals
 from model.stylizer import Stylizer
 
 STANDARD = Optimization()
@@ -144,22 +146,23 @@ def optimized(
     """Optimise to the end, with a bar.
 
     Raises:
-        Interrupted: Ctrl-C was pressed after the first step.
+        Interrupted: Ctrl-C was pressed; the picture is that of the next step.
+        KeyboardInterrupt: it was pressed again, while that step lasted.
     """
     progress = None
-    with tqdm(total=100, unit="%", leave=False, bar_format=BAR) as bar:
-        try:
-            for progress in optimize(stylizer, painting, styles, optimization):
-                bar.set_postfix(
-                    step=progress.step.number,
-                    content=f"{progress.step.content:.3g}",
-                    style=f"{progress.step.style:.3g}",
-                    refresh=False,
-                )
-                bar.update(100 * progress.fraction - bar.n)
-        except KeyboardInterrupt:
-            if progress is None:
-                raise
-            raise Interrupted(progress.picture()) from None
+    with (
+        tqdm(total=100, unit="%", leave=False, bar_format=BAR) as bar,
+        stop_on_signals(signal.SIGINT) as stop,
+    ):
+        for progress in optimize(stylizer, painting, styles, optimization):
+            bar.set_postfix(
+                step=progress.step.number,
+                content=f"{progress.step.content:.3g}",
+                style=f"{progress.step.style:.3g}",
+                refresh=False,
+            )
+            bar.update(100 * progress.fraction - bar.n)
+            if stop.is_set():
+                raise Interrupted(progress.picture())
     assert progress is not None  # there is one step at least
     return progress.picture()
