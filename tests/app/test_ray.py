@@ -285,7 +285,7 @@ def test_the_command_says_why_it_does_not_start(tmp_path):
 
 
 def complaint(port, **environment):
-    """The last line of a server on Ray that must fail."""
+    """What a server on Ray says that must fail."""
     command = [Path(sys.executable).with_name("adain"), "serve", "--engine", "ray"]
     ended = subprocess.run(
         [*command, "--host", "127.0.0.1", "--port", str(port)],
