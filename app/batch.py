@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.job import Job, Painted, Refined, Watch
-from model.adain import ChannelStatistics
 from model.optimization import optimize
+from model.style import Style
 from model.stylizer import Stylizer
 
 
@@ -37,25 +37,25 @@ def paint_all(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """The statistics of a job's styles, and the seconds that they took."""
+    """A job's encoded styles, and the seconds that those took which were pictures."""
 
-    statistics: list[ChannelStatistics]
+    styles: list[Style]
     seconds: float
 
 
 def encode_styles(stylizer: Stylizer, job: Job) -> Encoded | Exception:
-    """Compute the statistics that are not known."""
+    """Encode the styles that are pictures."""
     started = time.perf_counter()
     try:
-        statistics = [
+        styles = [
             style
-            if isinstance(style, ChannelStatistics)
+            if isinstance(style, Style)
             else stylizer.encode_style(style, style_size=job.style_size)
             for style in job.styles
         ]
     except Exception as error:
         return error
-    return Encoded(statistics, time.perf_counter() - started)
+    return Encoded(styles, time.perf_counter() - started)
 
 
 def paint(
@@ -76,14 +76,14 @@ def paint(
 
     try:
         pixels = stylizer.paint(
-            [job.painting for job in jobs], [of.statistics for of in encoded], on_tile=on_tile
+            [job.painting for job in jobs], [of.styles for of in encoded], on_tile=on_tile
         )
     except Exception as error:
         if len(work) == 1:
             return [error]
     else:
         return [
-            Painted(own, of.statistics, of.seconds) for own, of in zip(pixels, encoded, strict=True)
+            Painted(own, of.styles, of.seconds) for own, of in zip(pixels, encoded, strict=True)
         ]
     half = len(work) // 2
     return paint(stylizer, work[:half]) + paint(stylizer, work[half:])

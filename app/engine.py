@@ -16,18 +16,18 @@ class Model:
     Attributes:
         device: such as cpu or cuda:0.
         precision: such as bfloat16.
-        encoder: its fingerprint, which says whose statistics it understands.
+        weights: their fingerprint, which says which encoded styles it understands.
     """
 
     device: str
     precision: str
-    encoder: str
+    weights: str
 
     @classmethod
     def of(cls, stylizer: Stylizer) -> Model:
         """Describe a stylizer."""
         precision = str(stylizer.dtype).removeprefix("torch.")
-        return cls(str(stylizer.device), precision, stylizer.encoder_fingerprint)
+        return cls(str(stylizer.device), precision, stylizer.fingerprint)
 
 
 class Engine(Protocol):

@@ -40,6 +40,9 @@ class StylizeForm(BaseModel):
         "alike.",
     )
     alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
+    detail: float = Field(
+        0, ge=-1, le=1, description="How much of the content's lines and shapes to keep."
+    )
     preserve_color: bool = Field(False, description="Keep the content's colours.")
     mask: list[UploadFile] = Field(
         default_factory=list,

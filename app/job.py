@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from model.adain import ChannelStatistics
 from model.optimization import Optimization
 from model.painting import Painting
+from model.style import Style
 
 Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
 
@@ -23,7 +23,7 @@ class Refinement:
 
     Attributes:
         optimization: from AdaIN's result, for some seconds.
-        styles: the pictures of all styles, those too whose statistics are known.
+        styles: the pictures of all styles, those too that are encoded already.
     """
 
     optimization: Optimization
@@ -36,13 +36,13 @@ class Job:
 
     Attributes:
         painting: the content and its controls.
-        styles: statistics, or the pictures to compute them from.
+        styles: encoded, or the pictures to encode.
         style_size: the shorter side at which these pictures are seen.
         refinement: how the result is made better; such a job is a batch by itself.
     """
 
     painting: Painting
-    styles: Sequence[ChannelStatistics | Image.Image]
+    styles: Sequence[Style | Image.Image]
     style_size: int
     refinement: Refinement | None = None
 
@@ -58,13 +58,13 @@ class Painted:
 
     Attributes:
         pixels: for the painting's `finish`.
-        statistics: of all the job's styles.
+        styles: all of the job's, encoded.
         style_seconds: that computing those took which were not known.
         refine_seconds: that the refinement took, where there was one.
     """
 
     pixels: np.ndarray
-    statistics: list[ChannelStatistics]
+    styles: list[Style]
     style_seconds: float
     refine_seconds: float | None = None
 

@@ -1,4 +1,4 @@
-"""The style library: saved pictures, and their channel statistics for each encoder and size."""
+"""The style library: saved pictures, and what they are encoded as at each size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database import Database
 from app.problems import ServiceError
-from model.adain import ChannelStatistics
 from model.errors import ParameterError
 from model.image import (
     encode_image,
@@ -31,6 +30,7 @@ from model.image import (
     resize_shortest,
 )
 from model.parameters import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, check_range
+from model.style import Style
 
 Result = TypeVar("Result")
 MAX_NAME_LENGTH = 80
@@ -200,7 +200,7 @@ class StyleLibrary:
         return saved(known(row, id))
 
     def remove(self, id: str) -> bool:
-        """Delete a style and its statistics; return whether it was there."""
+        """Delete a style and what it was encoded as; return whether it was there."""
         self.prepare()
         with self.database.write() as connection:
             done = connection.execute(styles_table.delete().where(has_id(id)))
@@ -235,38 +235,38 @@ class StyleLibrary:
         column = styles_table.c.picture
         return read_image(bytes(known(self._row(has_id(id), column), id)[0]))
 
-    def statistics(self, id: str, style_size: int, encoder: str) -> ChannelStatistics | None:
+    def encoded(self, id: str, style_size: int, weights: str) -> Style | None:
         """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
 
         Args:
             id: of the style.
             style_size: at which it is seen, in pixels.
-            encoder: the fingerprint of the encoder; those of another one would be stale.
+            weights: fingerprint of the model; what was made by another one is stale.
         """
         table = statistics_table
         same = (table.c.style == styles_table.c.number, table.c.style_size == style_size)
-        joined = styles_table.outerjoin(table, sql.and_(*same, table.c.encoder == encoder))
+        joined = styles_table.outerjoin(table, sql.and_(*same, table.c.encoder == weights))
         column = table.c.statistics
         row = known(self._row(has_id(id), column, source=joined), id)
         try:
-            return None if row[0] is None else ChannelStatistics.from_bytes(bytes(row[0]))
+            return None if row[0] is None else Style.from_bytes(bytes(row[0]))
         except ParameterError:
             return None  # damaged: computed anew
 
-    def keep(self, id: str, style_size: int, encoder: str, statistics: ChannelStatistics) -> None:
-        """Keep statistics for later requests; nothing happens where the style is gone."""
+    def keep(self, id: str, style_size: int, style: Style) -> None:
+        """Keep an encoded style for later requests; nothing happens where the style is gone."""
         self.prepare()
         table = statistics_table
-        key = {"style_size": style_size, "encoder": encoder}
+        key = {"style_size": style_size, "encoder": style.weights}
         number = sql.select(styles_table.c.number).where(has_id(id))
         same = [table.c[name] == value for name, value in key.items()]
         try:
             with self.database.write() as connection:
-                style = connection.scalar(number)
-                if style is None:
+                saved = connection.scalar(number)
+                if saved is None:
                     return
-                connection.execute(table.delete().where(table.c.style == style, *same))
-                row = {"style": style, "statistics": statistics.to_bytes(), **key}
+                connection.execute(table.delete().where(table.c.style == saved, *same))
+                row = {"style": saved, "statistics": style.to_bytes(), **key}
                 connection.execute(table.insert().values(row))
         except IntegrityError:
             pass  # another process kept the same, or deleted the style, in this moment

@@ -114,6 +114,7 @@ def load_stylizer(settings: Settings) -> Stylizer:
         decoder=settings.decoder,
         device=settings.device,
         precision=settings.precision,
+        content_cache_bytes=settings.content_cache_bytes,
     )
 
 

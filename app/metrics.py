@@ -85,7 +85,7 @@ class Metrics:
 
     def describe(self, model: Model) -> None:
         """Show which program, device and weights these are."""
-        Info("adain_build", "Program, device and encoder.", registry=self.registry).info(
+        Info("adain_build", "Program, device and weights.", registry=self.registry).info(
             {
                 "version": version("adain"),
                 "torch": torch.__version__,

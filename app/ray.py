@@ -1,7 +1,7 @@
 """The service on a Ray cluster: `adain serve --engine ray`, or a Serve configuration file.
 
 Two deployments: "service" is the FastAPI app, which reads and writes pictures; "model" has replicas
-that each hold one `Worker`. What travels between them are jobs: uint8 pictures, and statistics.
+that each hold one `Worker`. What travels between them are jobs: uint8 pictures, and encoded styles.
 """
 
 from __future__ import annotations
@@ -117,10 +117,10 @@ class Painter:
         """Paint a job: yield what becomes of it, last the result, or an error of the job's.
 
         Args:
-            job: with statistics of the encoder of `model`.
+            job: with styles that `model` has encoded.
             model: what the service believes this to be.
         """
-        if model.encoder != self.model.encoder:
+        if model.weights != self.model.weights:
             yield OtherModelError("the weights are being exchanged; try again in a second")
             return
         relay = Relay()

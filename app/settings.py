@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from model.content_cache import CONTENT_CACHE_BYTES
 from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
 from model.parameters import MIN_SIZE
 
@@ -54,7 +55,13 @@ class Settings(BaseSettings):
         0, ge=0, description="longest refinement of a result; the model does nothing else meanwhile"
     )
     style_cache_bytes: int = Field(
-        16 * 2**20, ge=0, description="statistics of uploaded styles kept in memory, 4 KiB each"
+        16 * 2**20, ge=0, description="uploaded styles kept in memory once encoded, 20 KiB each"
+    )
+    content_cache_bytes: int = Field(
+        CONTENT_CACHE_BYTES,
+        ge=0,
+        description="features of contents kept in the device's memory for the next request, about "
+        "250 bytes a pixel, twice that in float32",
     )
     data_dir: Path = Field(user_data_path("adain"), description="folder of the style library")
     database_url: SecretStr | None = Field(

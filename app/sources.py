@@ -1,4 +1,4 @@
-"""The styles of a request: their statistics where these are known, else their pictures."""
+"""The styles of a request: encoded where they are known, else their pictures."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from app.form import decode_picture
 from app.library import StyleLibrary
 from app.problems import ServiceError
 from app.settings import Settings
-from model.adain import ChannelStatistics
 from model.errors import naming
 from model.parameters import fit_style
+from model.style import Style
 
 logger = logging.getLogger("adain")
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class StyleSource:
     """A style of a request.
 
     Attributes:
-        statistics: where they are known.
-        picture: fitted to its size; where the statistics are not known, or it was asked for.
-        keep: remembers statistics that were computed.
+        style: encoded, where it is known.
+        picture: fitted to its size; where the style is not known, or the picture was asked for.
+        keep: remembers the style once it is encoded.
     """
 
-    statistics: ChannelStatistics | None
+    style: Style | None
     picture: Image.Image | None
-    keep: Callable[[ChannelStatistics], Awaitable[None]]
+    keep: Callable[[Style], Awaitable[None]]
 
     @property
     def known(self) -> bool:
         """Whether there is nothing to compute."""
-        return self.statistics is not None
+        return self.style is not None
 
     @property
-    def source(self) -> ChannelStatistics | Image.Image:
-        """The statistics, or the picture to compute them from."""
-        source = self.statistics or self.picture
+    def source(self) -> Style | Image.Image:
+        """The encoded style, or the picture to encode."""
+        source = self.style or self.picture
         assert source is not None
         return source
 
@@ -64,44 +64,44 @@ class Wanted:
 
 async def read_style(
     index: int, file: UploadFile, wanted: Wanted, cache: StyleCache, settings: Settings
-) -> Style:
+) -> StyleSource:
     """Return the style that a request brought as a file."""
     data = await file.read()
     key = StyleCache.key(data, wanted.style_size)
 
-    async def keep(statistics: ChannelStatistics) -> None:
-        cache.put(key, statistics)
+    async def keep(style: Style) -> None:
+        cache.put(key, style)
 
-    statistics = cache.get(key)
-    if statistics is not None and not wanted.pictures:
-        return Style(statistics, None, keep)
+    known = cache.get(key)
+    if known is not None and not wanted.pictures:
+        return StyleSource(known, None, keep)
 
     def decode() -> Image.Image:
         # Fitted here: what waits for the model is small, and the model's thread has less to do.
         picture = decode_picture(f"style {index + 1}", data, settings)
         return fit_style(picture, wanted.style_size)
 
-    return Style(statistics, await run_in_threadpool(decode), keep)
+    return StyleSource(known, await run_in_threadpool(decode), keep)
 
 
 async def read_saved_style(
-    index: int, id: str, wanted: Wanted, encoder: str, library: StyleLibrary
-) -> Style:
-    """Return the style that a request named by its id; `encoder` is the encoder's fingerprint."""
+    index: int, id: str, wanted: Wanted, weights: str, library: StyleLibrary
+) -> StyleSource:
+    """Return the style that a request named by its id; `weights` is the model's fingerprint."""
     size = wanted.style_size
 
-    async def keep(statistics: ChannelStatistics) -> None:
+    async def keep(style: Style) -> None:
         try:
-            await library.run(lambda: library.keep(id, size, encoder, statistics))
+            await library.run(lambda: library.keep(id, size, style))
         except ServiceError as error:
             # The picture is painted: that the next request will be slower must not cost it.
-            logger.warning("statistics not kept: %s", error)
+            logger.warning("style not kept: %s", error)
 
-    def read() -> Style:
+    def read() -> StyleSource:
         with naming(f"style_id {index + 1}"):
-            statistics = library.statistics(id, size, encoder)
-            if statistics is not None and not wanted.pictures:
-                return Style(statistics, None, keep)
-            return Style(statistics, fit_style(library.picture(id), size), keep)
+            known = library.encoded(id, size, weights)
+            if known is not None and not wanted.pictures:
+                return StyleSource(known, None, keep)
+            return StyleSource(known, fit_style(library.picture(id), size), keep)
 
     return await library.run(read)

@@ -22,7 +22,7 @@ from app.negotiation import choose_format
 from app.openapi import DESCRIPTION, RESPONSES
 from app.progress import Entry, Progress
 from app.settings import Settings
-from app.sources import Style, Wanted, read_saved_style, read_style
+from app.sources import StyleSource, Wanted, read_saved_style, read_style
 from model.errors import ParameterError
 from model.image import encode_image, resize_longest
 from model.optimization import refinement
@@ -62,7 +62,7 @@ class Inputs:
     """What a request brought: the content with its controls, and the styles."""
 
     painting: Painting
-    styles: list[Style]
+    styles: list[StyleSource]
 
 
 async def paint(
@@ -94,9 +94,9 @@ async def paint(
     }
     if painted.refine_seconds is not None:
         stages["refine"] = painted.refine_seconds
-    for style, statistics in zip(inputs.styles, painted.statistics, strict=True):
-        if not style.known:
-            await style.keep(statistics)
+    for source, style in zip(inputs.styles, painted.styles, strict=True):
+        if not source.known:
+            await source.keep(style)
     width, height = inputs.painting.content.size
     meters: Metrics = request.app.state.metrics
     count(meters, stages, inputs.styles, width * height)
@@ -131,6 +131,7 @@ async def decode(request: Request, form: StylizeForm, max_size: int) -> Inputs:
         alpha=form.alpha,
         masks=masks or None,
         preserve_color=form.preserve_color,
+        detail=form.detail,
     )
     return Inputs(await run_in_threadpool(plan), styles)
 
@@ -144,7 +145,9 @@ def job_of(form: StylizeForm, inputs: Inputs) -> Job:
     return Job(inputs.painting, [style.source for style in inputs.styles], form.style_size, how)
 
 
-def count(metrics: Metrics, stages: dict[str, float], styles: list[Style], pixels: int) -> None:
+def count(
+    metrics: Metrics, stages: dict[str, float], styles: list[StyleSource], pixels: int
+) -> None:
     """Count a stylization that succeeded."""
     for stage, seconds in stages.items():
         metrics.stage_seconds.labels(stage).observe(seconds)
@@ -197,14 +200,14 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
     return await run_in_threadpool(decode_picture, f"mask {index + 1}", data, settings)
 
 
-async def read_styles(request: Request, form: StylizeForm) -> list[Style]:
+async def read_styles(request: Request, form: StylizeForm) -> list[StyleSource]:
     """Return the styles of a form: the files, then those of the library, in the order sent."""
     state, wanted = request.app.state, Wanted(form.style_size, pictures=form.refine > 0)
-    encoder = state.model.encoder
+    weights = state.model.weights
     files = [
         read_style(i, x, wanted, state.cache, state.settings) for i, x in enumerate(form.style)
     ]
     saved = [
-        read_saved_style(i, x, wanted, encoder, state.library) for i, x in enumerate(form.style_id)
+        read_saved_style(i, x, wanted, weights, state.library) for i, x in enumerate(form.style_id)
     ]
     return await asyncio.gather(*files, *saved)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.limit import MATRIX_SIDE, multiply_adds, seconds_of
 from benchmarks.speed import STYLE_SIDE, picture
-from model import ChannelStatistics, Stylizer
+from model import Style, Stylizer
 from model.painting import Painting
 
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def measure(
-    stylizer: Stylizer, style: ChannelStatistics, size: int, batches: list[int], rounds: int
+    stylizer: Stylizer, style: Style, size: int, batches: list[int], rounds: int
 ) -> tuple[dict[int, float], float]:
     """Return the median seconds of a picture by batch, and those of a product of matrices."""
     painting = Painting.plan(picture(size, 0), 1)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from benchmarks.server import jpeg, serving
 from benchmarks.speed import STYLE_SIDE, picture
-from model import ChannelStatistics, Stylizer
+from model import Style, Stylizer
 
 BARE_ROUNDS = 8
 STEADY = 0.8
@@ -77,7 +77,7 @@ def save_style(client: httpx.Client) -> str:
     return saved
 
 
-def seconds_of(stylizer: Stylizer, content: Image.Image, style: ChannelStatistics) -> float:
+def seconds_of(stylizer: Stylizer, content: Image.Image, style: Style) -> float:
     """Return the seconds of one stylization by the model alone."""
     started = time.perf_counter()
     stylizer.stylize(content, style)

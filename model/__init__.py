@@ -1,8 +1,8 @@
 """Arbitrary style transfer with adaptive instance normalization: the method and nothing else."""
 
-from model.adain import ChannelStatistics
 from model.errors import AdainError
 from model.image import encode_image, read_image
+from model.style import Style
 from model.stylizer import Stylizer
 
-__all__ = ["AdainError", "ChannelStatistics", "Stylizer", "encode_image", "read_image"]
+__all__ = ["AdainError", "Style", "Stylizer", "encode_image", "read_image"]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
-
-from model.errors import ParameterError
 
 # Inside the square root, as in the authors' code: keeps the gradient and the division finite
 # where a channel is constant.
 EPSILON = 1e-5
+# Of the parts that statistics are taken over: sums of so many float32 lose no digits that matter.
+PART_POSITIONS = 2**15
 
 
 # eq=False: statistics compare and hash by identity, since a tensor has no truth value.
@@ -23,43 +22,11 @@ class ChannelStatistics:
     """Mean and standard deviation of each channel: all that AdaIN knows of a style.
 
     Attributes:
-        mean, std: N x C x 1 x 1, float32; at relu4_1 C is 512, so one style takes 4 KiB.
+        mean, std: N x C x 1 x 1, float32.
     """
 
     mean: Tensor
     std: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that the statistics take."""
-        return self.mean.nbytes + self.std.nbytes
-
-    def to(self, device: torch.device) -> ChannelStatistics:
-        """Return the statistics on `device`."""
-        return ChannelStatistics(self.mean.to(device), self.std.to(device))
-
-    def to_bytes(self) -> bytes:
-        """Return the statistics as a safetensors file in memory."""
-        return save({"mean": self.mean.contiguous(), "std": self.std.contiguous()})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ChannelStatistics:
-        """Return the statistics that `to_bytes` wrote.
-
-        Raises:
-            ParameterError: `data` was not written by `to_bytes`.
-        """
-        try:
-            tensors = load(data)
-            mean, std = tensors["mean"], tensors["std"]
-        except (SafetensorError, KeyError) as error:
-            raise ParameterError(f"these bytes hold no channel statistics: {error}") from error
-        if mean.ndim != 4 or mean.shape[2:] != (1, 1) or mean.shape != std.shape:
-            raise ParameterError(
-                "channel statistics need a mean and a std of shape N x C x 1 x 1, "
-                f"not {tuple(mean.shape)} and {tuple(std.shape)}"
-            )
-        return cls(mean.float(), std.float())
 
 
 def channel_statistics(features: Tensor, region: Tensor | None = None) -> ChannelStatistics:
@@ -71,69 +38,92 @@ def channel_statistics(features: Tensor, region: Tensor | None = None) -> Channe
         features: N x C x H x W, any floating dtype; computed in float32.
         region: N x 1 x H x W in [0, 1], how much each position counts; None counts all alike.
     """
-    features = features.float()
-    if region is None:
-        var, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
-    else:
+    mean, variance = mean_and_variance(features, region)
+    return ChannelStatistics(mean, (variance + EPSILON).sqrt())
+
+
+def mean_and_variance(features: Tensor, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return both as `channel_statistics` needs them, N x C x 1 x 1, float32."""
+    if features.requires_grad or features.device.type != "cpu":
+        return mean_and_variance_at_once(features, region)
+    # On the CPU it is the memory that takes the time: parts of some rows stay in its caches.
+    rows = max(1, PART_POSITIONS // features.shape[3])
+    parts = torch.split(features, rows, 2)
+    regions = [None] * len(parts) if region is None else torch.split(region, rows, 2)
+    merged = merge(
+        [
+            (count_of(part, own), *mean_and_variance_at_once(part, own))
+            for part, own in zip(parts, regions, strict=True)
+        ]
+    )
+    return merged[1], merged[2]
+
+
+def mean_and_variance_at_once(
+    features: Tensor, region: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the same, computed from all features together."""
+    if region is not None:
+        features = features.float()
         # An empty region has no statistics; any finite ones will do, as none of them is used.
         total = region.sum(dim=(2, 3), keepdim=True).clamp_min(EPSILON)
         mean = (features * region).sum(dim=(2, 3), keepdim=True) / total
-        var = ((features - mean).square() * region).sum(dim=(2, 3), keepdim=True) / total
-    return ChannelStatistics(mean, (var + EPSILON).sqrt())
+        variance = ((features - mean).square() * region).sum(dim=(2, 3), keepdim=True) / total
+        return mean, variance
+    if features.requires_grad or features.device.type != "cpu":
+        variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
+        return mean, variance
+    # Batch normalization's own reduction is 30 times as fast as var_mean on half precision. It
+    # fills statistics over the batch, so it is asked for one picture at a time.
+    # The running statistics that it also keeps are not used: a momentum of 0 leaves them at 0.
+    unused = torch.zeros(features.shape[1])
+    found = [
+        torch.batch_norm_update_stats(picture, unused, unused, 0.0)
+        for picture in torch.split(features, 1)
+    ]
+    means, variances = (torch.stack(each)[:, :, None, None] for each in zip(*found, strict=True))
+    return means, variances
 
 
-def adain(
-    features: Tensor, style: ChannelStatistics, content: ChannelStatistics | None = None
-) -> Tensor:
-    """Give content features the style's channel statistics (paper, eq. 8).
+def count_of(features: Tensor, region: Tensor | None) -> Tensor:
+    """Return over how many positions statistics are taken, N x 1 x 1 x 1 or 1 x 1 x 1 x 1."""
+    if region is None:
+        return torch.full((1, 1, 1, 1), features[0, 0].numel(), device=features.device)
+    return region.double().sum((2, 3), keepdim=True)
+
+
+def merge(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return count, mean and variance of what comes in parts, each with its own three.
+
+    Of the mean's squared distance and not of a difference of squares, which would lose digits
+    (Chan, Golub & LeVeque 1979).
+    """
+    counts, means, variances = (torch.stack(each).double() for each in zip(*parts, strict=True))
+    total = counts.sum(0).clamp_min(EPSILON)
+    mean = (counts * means).sum(0) / total
+    variance = (counts * (variances + (means - mean).square())).sum(0) / total
+    return total, mean.float(), variance.float()
+
+
+class Affine(NamedTuple):
+    """An affine map of each channel: `scale` times a feature plus `shift`, N x C x 1 x 1 each."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return N x C x H x W, in the features' dtype."""
+        return torch.addcmul(self.shift.to(features.dtype), features, self.scale.to(features.dtype))
+
+
+def adain(style: ChannelStatistics, content: ChannelStatistics) -> Affine:
+    """Return what gives content features the style's channel statistics (paper, eq. 8).
+
+    t = sigma(s) * (f(c) - mu(c)) / sigma(c) + mu(s), as one multiplication and one addition.
 
     Args:
-        features: content features f(c), N x C x H x W, any floating dtype.
         style: statistics to take on, N or 1 in the first dimension.
-        content: the statistics that `features` are to be freed of; by default their own.
-
-    Returns:
-        t = sigma(s) * (f(c) - mu(c)) / sigma(c) + mu(s), N x C x H x W, float32.
+        content: the statistics that the features are to be freed of.
     """
-    content = content or channel_statistics(features)
-    return style.std * ((features.float() - content.mean) / content.std) + style.mean
-
-
-def mix(styles: Sequence[ChannelStatistics], weights: Sequence[float]) -> ChannelStatistics:
-    """Return the convex combination of styles; `weights` are positive and sum to 1.
-
-    AdaIN is affine in the style's statistics, so this gives the same features as the paper's
-    combination of the styles' targets (section 7.2), at the cost of one style.
-    """
-    return ChannelStatistics(
-        torch.stack([w * s.mean for s, w in zip(styles, weights, strict=True)]).sum(0),
-        torch.stack([w * s.std for s, w in zip(styles, weights, strict=True)]).sum(0),
-    )
-
-
-def adain_regions(
-    features: Tensor,
-    styles: Sequence[ChannelStatistics],
-    weights: Sequence[float],
-    regions: Sequence[Tensor],
-    contents: Sequence[ChannelStatistics],
-) -> Tensor:
-    """Give each region its own style, from the region's own content statistics.
-
-    Args:
-        features: N x C x H x W, any floating dtype.
-        styles, weights, regions: one each per style; a region is N x 1 x H x W in [0, 1]. Where
-            regions overlap their styles mix by weight; where there is none, features stay.
-        contents: the content's statistics in each region.
-
-    Returns:
-        N x C x H x W, float32.
-    """
-    features = features.float()
-    target = torch.zeros_like(features)
-    total = torch.zeros_like(features[:, :1])
-    for style, weight, region, content in zip(styles, weights, regions, contents, strict=True):
-        share = weight * region
-        target += share * adain(features, style, content)
-        total += share
-    return torch.where(total > 0, target / total.clamp_min(EPSILON), features)
+    scale = style.std / content.std
+    return Affine(scale, style.mean - scale * content.mean)

@@ -134,7 +134,7 @@ class Encoder(nn.Module):
             )
         return found
 
-    def taps(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return relu1_1, relu2_1, relu3_1 and relu4_1; see `activations`.
 
         Returns:
@@ -142,7 +142,3 @@ class Encoder(nn.Module):
         """
         found = self.activations(image, TAPS)
         return found["relu1_1"], found["relu2_1"], found["relu3_1"], found["relu4_1"]
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return relu4_1 of `image`; see `activations`."""
-        return self.activations(image, ["relu4_1"])["relu4_1"]

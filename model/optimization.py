@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.color import ColorMoments, color_moments, match_color
+from model.color import ColorMoments, color_moments, transport
 from model.descent import Budget, Optimizer, Step, descend
 from model.device import within_memory
 from model.encoder import MIN_SIDE, STRIDE
@@ -203,7 +203,7 @@ def recolor(
     change = torch.zeros_like(image)
     for region, mix in zip(regions, mixes, strict=True):
         target = ColorMoments(*(mixture(each, mix) for each in zip(*of_styles, strict=True)))
-        matched = match_color(image, color_moments(image, region), target)
+        matched = transport(color_moments(image, region), target)(image)
         change += (matched - image) * (1 if region is None else region)
     return (image + alpha * change).clamp(0, 1)
 

@@ -28,6 +28,7 @@ class Painting:
         alpha: in [0, 1], how much of the styles.
         masks: one per style (L), in the content's size; None: every style goes everywhere.
         preserve_color: whether the content's colours are kept.
+        detail: in [-1, 1], how much of the content is kept.
     """
 
     content: Image.Image
@@ -36,6 +37,7 @@ class Painting:
     alpha: float
     masks: Sequence[Image.Image] | None
     preserve_color: bool
+    detail: float = 0.0
 
     @classmethod
     def plan(
@@ -47,6 +49,7 @@ class Painting:
         alpha: float = 1.0,
         masks: Sequence[Image.Image] | None = None,
         preserve_color: bool = False,
+        detail: float = 0.0,
         size: int | None = None,
     ) -> Painting:
         """Check the controls, which `Stylizer.stylize` describes, and bring the pictures to size.
@@ -60,13 +63,14 @@ class Painting:
         """
         shares = normalize_weights(weights, styles)
         check_range("alpha", alpha, 0, 1)
+        check_range("detail", detail, -1, 1)
         content = pictures.normalize(content)
         if size is not None:
             check_range("size", size, MIN_SIZE, math.inf)
             content = pictures.resize_longest(content, size)
         rgb, opacity = pictures.split_alpha(content)
         fitted = None if masks is None else fit_masks(masks, styles, rgb.size)
-        return cls(rgb, opacity, shares, alpha, fitted, preserve_color)
+        return cls(rgb, opacity, shares, alpha, fitted, preserve_color, detail)
 
     def scaled(self, factor: float) -> Painting:
         """Return the same painting with its sides times `factor`."""

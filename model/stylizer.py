@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from model import image as pictures
 from model import weights as weights_files
-from model.adain import ChannelStatistics, channel_statistics
+from model.content_cache import CONTENT_CACHE_BYTES, ContentCache, ContentFeatures
 from model.decoder import Decoder
 from model.device import (
     choose_device,
@@ -25,8 +26,11 @@ from model.device import (
     within_memory,
 )
 from model.encoder import MIN_SIDE, STRIDE, Encoder
+from model.errors import ParameterError
 from model.painting import Painting
 from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
+from model.plain_decoder import PlainDecoder
+from model.style import Style, measure
 from model.tiling import OnTile, stylize_tiles
 from model.transfer import Transfer
 
@@ -45,23 +49,35 @@ class Stylizer:
     Attributes:
         encoder, decoder: the networks, frozen.
         device, dtype: where and in which precision they run.
+        fingerprint: of the weights; styles are made by it and for it.
         encoder_path, decoder_path: the files that they came from, where they came from files.
     """
 
     def __init__(
         self,
         encoder: Encoder,
-        decoder: Decoder,
+        decoder: Decoder | PlainDecoder,
         *,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        content_cache_bytes: int = CONTENT_CACHE_BYTES,
     ) -> None:
+        """Put the networks on a device.
+
+        Args:
+            encoder, decoder: float32, anywhere; they are changed.
+            device, dtype: where and in which precision they are to run; by default float32 on the
+                CPU.
+            content_cache_bytes: most bytes of content features that are kept for the next call.
+        """
         self.device = device or torch.device("cpu")
         self.dtype = dtype
+        self.fingerprint = weights_files.fingerprint(encoder, decoder)
         self.encoder = self._prepare(encoder)
         self.decoder = self._prepare(decoder)
         self.encoder_path: Path | None = None
         self.decoder_path: Path | None = None
+        self._contents = ContentCache(content_cache_bytes)
 
     @classmethod
     def load(
@@ -71,6 +87,7 @@ class Stylizer:
         decoder: Path | None = None,
         device: str = "auto",
         precision: str = "auto",
+        content_cache_bytes: int = CONTENT_CACHE_BYTES,
     ) -> Stylizer:
         """Load weights, by default the bundled ones, on the best device in its best precision.
 
@@ -78,6 +95,7 @@ class Stylizer:
             encoder, decoder: safetensors files; None means the bundled ones.
             device: auto, cpu, cuda, cuda:1, ...
             precision: auto, float32, bfloat16 or float16.
+            content_cache_bytes: most bytes of content features that are kept for the next call.
 
         Raises:
             WeightsError: a file is missing, damaged, or fits no encoder or decoder.
@@ -89,9 +107,13 @@ class Stylizer:
             reuse_freed_memory()
         encoder_path = encoder or weights_files.bundled("encoder")
         decoder_path = decoder or weights_files.bundled("decoder")
-        encoder_network, decoder_network = weights_files.load_encoder(encoder_path), Decoder()
-        weights_files.load_weights(decoder_network, decoder_path)
-        stylizer = cls(encoder_network, decoder_network, device=target, dtype=dtype)
+        stylizer = cls(
+            weights_files.load_encoder(encoder_path),
+            weights_files.load_decoder(decoder_path),
+            device=target,
+            dtype=dtype,
+            content_cache_bytes=content_cache_bytes,
+        )
         stylizer.encoder_path, stylizer.decoder_path = encoder_path, decoder_path
         return stylizer
 
@@ -99,15 +121,8 @@ class Stylizer:
         precision = str(self.dtype).removeprefix("torch.")
         return f"Stylizer(device={str(self.device)!r}, precision={precision!r})"
 
-    @functools.cached_property
-    def encoder_fingerprint(self) -> str:
-        """What statistics depend on beside picture and size: names the encoder in its precision."""
-        return weights_files.fingerprint(self.encoder)
-
     @torch.inference_mode()
-    def encode_style(
-        self, style: Image.Image, *, style_size: int = DEFAULT_STYLE_SIZE
-    ) -> ChannelStatistics:
+    def encode_style(self, style: Image.Image, *, style_size: int = DEFAULT_STYLE_SIZE) -> Style:
         """Return all that `stylize` needs to know of a style picture; encode once, use often.
 
         Args:
@@ -116,24 +131,27 @@ class Stylizer:
                 brush strokes grow with it. Styles beyond 4:1 are seen smaller.
 
         Returns:
-            The statistics at relu4_1, 1 x 512 x 1 x 1 each, on the CPU.
+            The style, on the CPU.
 
         Raises:
             ParameterError: `style_size` is out of range.
         """
         fitted = fit_style(style, style_size)
-        features = self._encode(pictures.pad(fitted, STRIDE, MIN_SIDE))
-        return channel_statistics(features).to(torch.device("cpu"))
+        image = pictures.to_tensor(pictures.pad(fitted, STRIDE, MIN_SIDE), self.device)
+        measured = measure(image, self.encoder(image))
+        made = replace(measured, modulation=self.decoder.modulate(measured))
+        return replace(made, weights=self.fingerprint).to(torch.device("cpu"))
 
     def stylize(
         self,
         content: Image.Image,
-        styles: ChannelStatistics | Sequence[ChannelStatistics],
+        styles: Style | Sequence[Style],
         *,
         weights: Sequence[float] | None = None,
         alpha: float = 1.0,
         masks: Sequence[Image.Image] | None = None,
         preserve_color: bool = False,
+        detail: float = 0.0,
         size: int | None = None,
         tile: int | None = None,
         on_tile: OnTile = lambda done, total: None,
@@ -144,7 +162,10 @@ class Stylizer:
             content: any PIL image, 1 x 1 pixels and up.
             styles: one style or several, as `encode_style` returns them.
             weights: one per style, above 0; normalised to sum 1. None: all alike.
-            alpha: in [0, 1]; 1 is the full style, 0 the decoder's reconstruction of the content.
+            alpha: in [0, 1], strength; 1 is the full style, 0 the content. (With a `PlainDecoder`
+                0 is the decoder's reconstruction of the content.)
+            detail: in [-1, 1], how much of the content's lines and shapes to keep; 0 is what the
+                decoder is best at. A `PlainDecoder` has no such choice.
             masks: one per style, white where the style goes, of the content's aspect ratio. Where
                 masks overlap, styles mix; where none is white, the content shows untouched.
             preserve_color: keep the content's colours and take on the style's strokes alone.
@@ -163,7 +184,7 @@ class Stylizer:
             ParameterError: an argument is out of range, or arguments do not fit each other.
             DeviceError: the picture does not fit the device's memory.
         """
-        styles = [styles] if isinstance(styles, ChannelStatistics) else list(styles)
+        styles = [styles] if isinstance(styles, Style) else list(styles)
         painting = Painting.plan(
             content,
             len(styles),
@@ -171,6 +192,7 @@ class Stylizer:
             alpha=alpha,
             masks=masks,
             preserve_color=preserve_color,
+            detail=detail,
             size=size,
         )
         [painted] = self.paint([painting], [styles], tile=tile, on_tile=on_tile)
@@ -180,7 +202,7 @@ class Stylizer:
     def paint(
         self,
         paintings: Sequence[Painting],
-        styles: Sequence[Sequence[ChannelStatistics]],
+        styles: Sequence[Sequence[Style]],
         *,
         tile: int | None = None,
         on_tile: OnTile = lambda done, total: None,
@@ -196,15 +218,21 @@ class Stylizer:
             H x W x 3, uint8, as each painting's `pixels()`.
 
         Raises:
-            ParameterError: `tile` is out of range.
+            ParameterError: `tile` is out of range, or a style is for other weights.
             DeviceError: one painting does not fit the device's memory even in tiles.
             RuntimeError: a batch does not fit the device's memory.
         """
         if tile is not None:
             check_range("tile", tile, MIN_TILE, math.inf)
+        for style in itertools.chain.from_iterable(styles):
+            if style.weights != self.fingerprint:
+                raise ParameterError(
+                    "a style is for other weights than the loaded ones; make it anew from its "
+                    "picture, or load the weights that it was made with"
+                )
         pixels = [painting.pixels() for painting in paintings]
         transfers = [
-            Transfer(painting, own, self.device)
+            Transfer(painting, own, self.decoder, self.device)
             for painting, own in zip(paintings, styles, strict=True)
         ]
         if len(paintings) > 1:
@@ -236,26 +264,42 @@ class Stylizer:
         """Paint in tiles of `side` pixels, or as a whole what is no larger."""
         if max(pixels.shape) <= side:
             return self._paint_whole([pixels], [transfer])[0]
-        return stylize_tiles(
-            pixels, side, transfer.measured, self._encode, transfer.part, self.decoder, on_tile
-        )
+        return stylize_tiles(pixels, side, self.decoder.halo, self._encode, transfer, on_tile)
 
     def _paint_whole(
         self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer]
     ) -> list[np.ndarray]:
-        features = torch.split(self._encode(*pixels), 1)
-        targets = torch.cat([t.whole(part) for t, part in zip(transfers, features, strict=True)])
-        del features
-        decoded: Tensor = self.decoder(targets)
-        return [pictures.to_pixels(part) for part in torch.split(decoded, 1)]
+        """Encode contents as one batch, and paint them one by one: each by weights of its own."""
+        painted = []
+        for (image, taps), transfer in zip(self._encode_all(pixels), transfers, strict=True):
+            contents = [measure(image, taps, region) for region in transfer.measured]
+            result = transfer.paint(image, taps, transfer.conditions(contents))
+            painted.append(pictures.to_pixels(result))
+        return painted
 
-    def _encode(self, *batch: np.ndarray) -> Tensor:
-        """Return relu4_1, N x 512 x H/8 x W/8, of N arrays of H x W x 3 pixels."""
-        tensors = [pictures.to_tensor(pixels, self.device) for pixels in batch]
-        features: Tensor = self.encoder(torch.cat(tensors))
-        return features
+    def _encode_all(self, batch: Sequence[np.ndarray]) -> Iterator[ContentFeatures]:
+        """Yield contents with their features; only those are computed that are not kept."""
+        kept = [self._contents.get(pixels) for pixels in batch]
+        new = [pixels for pixels, known in zip(batch, kept, strict=True) if known is None]
+        if new:
+            images, taps = self._encode(*new)
+            alone = zip(*(torch.split(each, 1) for each in (images, *taps)), strict=True)
+        for pixels, known in zip(batch, kept, strict=True):
+            if known is None:
+                image, *own = next(alone)
+                known = image, own
+                self._contents.put(pixels, known)
+            yield known
+
+    def _encode(self, *batch: np.ndarray) -> ContentFeatures:
+        """Return N arrays of H x W x 3 pixels as a tensor, and its features."""
+        image = torch.cat([pictures.to_tensor(pixels, self.device) for pixels in batch])
+        return image, self.encoder(image)
 
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.
-        network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        network.to(self.device).to(memory_format=torch.channels_last)
+        # The weights of a Decoder are folded with a style, and only then rounded.
+        if not isinstance(network, Decoder):
+            network.to(self.dtype)
         return network.eval().requires_grad_(False)

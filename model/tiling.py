@@ -1,10 +1,9 @@
 """Exact stylization in tiles: the memory it takes is the tile's, whatever the picture's size.
 
-AdaIN needs the channel statistics of the whole content, so there are two passes over the tiles: one
-that measures the features, and one that encodes each tile again, gives it the statistics of the
-style by those of the whole content, and decodes it. Each tile is computed with a halo of its
-surroundings as wide as the networks' receptive fields, which is cut off again: the result is that
-of the whole picture at once.
+AdaIN needs the channel statistics of the whole content, and so do its colours: there are two passes
+over the tiles, one that measures them, and one that encodes each tile again and paints it by what
+was measured. Each tile is computed with a halo of its surroundings as wide as the networks'
+receptive fields, which is cut off again: the result is that of the whole picture at once.
 """
 
 from __future__ import annotations
@@ -12,18 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from model.adain import EPSILON, ChannelStatistics
+from model.adain import EPSILON, ChannelStatistics, count_of, mean_and_variance, merge
+from model.color import ColorMoments
+from model.conditioning import Condition
 from model.encoder import STRIDE
 from model.image import to_pixels
+from model.style import CHANNELS, Style
 
-# In positions of relu4_1. What a position sees, and what a pixel is decoded from, each reach 30
-# pixels beyond their own 8x8: 2 convolutions at full size, 2 at a half, 4 at a quarter and 1 at an
-# eighth, 2 + 4 + 16 + 8.
+# Of the encoder, in positions of relu4_1. What a position sees reaches 30 pixels beyond its own
+# 8x8: 2 convolutions at full size, 2 at a half, 4 at a quarter and 1 at an eighth, 2 + 4 + 16 + 8.
 HALO = 4
 # Called after each tile with how many are done, and how many there are in both passes; raising an
 # error ends the work.
@@ -39,18 +42,19 @@ class Window:
     bottom: int
     right: int
 
-    def grown(self, height: int, width: int) -> Window:
+    def grown(self, halo: int, height: int, width: int) -> Window:
         """Return the window with a halo around it, as far as the picture goes."""
         return Window(
-            max(self.top - HALO, 0),
-            max(self.left - HALO, 0),
-            min(self.bottom + HALO, height),
-            min(self.right + HALO, width),
+            max(self.top - halo, 0),
+            max(self.left - halo, 0),
+            min(self.bottom + halo, height),
+            min(self.right + halo, width),
         )
 
-    def of(self, features: Tensor) -> Tensor:
-        """Return this part of features (N x C x H x W) of the whole picture."""
-        return features[:, :, self.top : self.bottom, self.left : self.right]
+    def of(self, features: Tensor, stride: int) -> Tensor:
+        """Return this part of N x C x H x W, of which a position of relu4_1 has stride x stride."""
+        rows, columns = self.slices(stride)
+        return features[:, :, rows, columns]
 
     def within(self, outer: Window) -> Window:
         """Return this window as seen from the corner of another, which holds it."""
@@ -61,10 +65,10 @@ class Window:
             self.right - outer.left,
         )
 
-    def slices(self) -> tuple[slice, slice]:
-        """Return the rows and columns of pixels that the window covers."""
-        rows = slice(STRIDE * self.top, STRIDE * self.bottom)
-        return rows, slice(STRIDE * self.left, STRIDE * self.right)
+    def slices(self, stride: int = STRIDE) -> tuple[slice, slice]:
+        """Return the rows and columns that the window covers; by default those of pixels."""
+        rows = slice(stride * self.top, stride * self.bottom)
+        return rows, slice(stride * self.left, stride * self.right)
 
 
 def windows(height: int, width: int, side: int) -> list[Window]:
@@ -84,47 +88,87 @@ def cuts(length: int, side: int) -> list[int]:
 
 
 class RunningStatistics:
-    """Channel statistics of features that come in parts (Chan, Golub & LeVeque 1979).
-
-    Each part's mean and sum of squared deviations are merged with those of the parts before it,
-    which loses no digits, as the difference of a sum of squares and a squared sum would.
-    """
+    """Channel statistics of features that come in parts."""
 
     def __init__(self) -> None:
-        self.count: Tensor | float = 0.0
-        self.mean: Tensor | float = 0.0
-        self.squares: Tensor | float = 0.0
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, features: Tensor, region: Tensor | None) -> None:
         """Take in 1 x C x H x W features; `region` (1 x 1 x H x W in [0, 1]) weighs positions."""
-        weight = torch.ones_like(features[:, :1]) if region is None else region
-        features, weight = features.double(), weight.double()
-        count = weight.sum()
-        if count == 0:
-            return
-        mean = (features * weight).sum((2, 3), keepdim=True) / count
-        squares = ((features - mean).square() * weight).sum((2, 3), keepdim=True)
-        total = self.count + count
-        apart = mean - self.mean
-        self.squares = self.squares + squares + apart.square() * (self.count * count / total)
-        self.mean = self.mean + apart * (count / total)
-        self.count = total
+        self._parts.append((count_of(features, region), *mean_and_variance(features, region)))
 
-    def result(self, channels: int) -> ChannelStatistics:
+    def result(self) -> ChannelStatistics:
         """Return the statistics of all parts; of none, any finite ones, as none of them is used."""
-        shape = (1, channels, 1, 1)
-        mean = torch.as_tensor(self.mean).expand(shape).float()
-        variance = torch.as_tensor(self.squares / max(float(self.count), EPSILON)).expand(shape)
-        return ChannelStatistics(mean, (variance + EPSILON).sqrt().float())
+        _, mean, variance = merge(self._parts)
+        return ChannelStatistics(mean, (variance + EPSILON).sqrt())
+
+
+class RunningColors:
+    """Moments of the colours of a picture that comes in parts."""
+
+    def __init__(self) -> None:
+        self.count = self.sum = self.products = torch.zeros((), dtype=torch.float64)
+
+    def add(self, image: Tensor, region: Tensor | None) -> None:
+        """Take in 1 x 3 x H x W in [0, 1]; `region` as for features."""
+        colors = image.flatten(2).double()
+        weighted = colors if region is None else colors * region.flatten(2)
+        self.count = self.count + count_of(image, region)[0, 0, 0]
+        # Of colours in [0, 1], a difference of float64 sums loses no digits that matter.
+        self.sum = self.sum + weighted.sum(2)
+        self.products = self.products + weighted @ colors.mT
+
+    def result(self) -> ColorMoments:
+        """Return the moments of all parts; of none, any finite ones."""
+        count = self.count.clamp_min(EPSILON)
+        mean, products = self.sum / count, self.products / count
+        return ColorMoments(mean, products - mean[:, :, None] * mean[:, None, :])
+
+
+class RunningStyle:
+    """The style that a content has of its own, measured part by part; see `model.style.measure`."""
+
+    def __init__(self) -> None:
+        self._taps = [RunningStatistics() for _ in CHANNELS]
+        self._colors = RunningColors()
+
+    def add(self, image: Tensor, taps: Sequence[Tensor], region: Tensor | None) -> None:
+        """Take in a part: its pixels, its features, and where it counts."""
+        self._colors.add(image, region)
+        for level, (running, features) in enumerate(zip(self._taps, taps, strict=True)):
+            running.add(features, None if region is None else F.avg_pool2d(region, 2**level))
+
+    def result(self) -> Style:
+        """Return the style of all parts."""
+        return Style(tuple(each.result() for each in self._taps), self._colors.result())
+
+
+class TiledWork(Protocol):
+    """What is done to each tile."""
+
+    @property
+    def measured(self) -> Sequence[Tensor | None]:
+        """What the content's own style is taken over; None is everything."""
+
+    def conditions(self, contents: Sequence[Style]) -> list[Condition]:
+        """Return what the decoder is told of contents, one for each of `measured`."""
+
+    def paint(
+        self,
+        image: Tensor,
+        taps: Sequence[Tensor],
+        conditions: Sequence[Condition],
+        window: Window,
+    ) -> Tensor:
+        """Return the painted window, 1 x 3 x h x w."""
 
 
 def stylize_tiles(
     pixels: np.ndarray,
     tile: int,
-    regions: Sequence[Tensor | None],
-    encode: Callable[[np.ndarray], Tensor],
-    transfer: Callable[[Tensor, Sequence[ChannelStatistics], Window], Tensor],
-    decode: Callable[[Tensor], Tensor],
+    halo: int,
+    encode: Callable[[np.ndarray], tuple[Tensor, Sequence[Tensor]]],
+    work: TiledWork,
     on_tile: OnTile,
 ) -> np.ndarray:
     """Stylize a picture tile by tile.
@@ -132,10 +176,9 @@ def stylize_tiles(
     Args:
         pixels: H x W x 3, uint8; the sides are multiples of 8.
         tile: side of a tile in pixels; its halo comes on top.
-        regions: what content statistics are taken over, 1 x 1 x H/8 x W/8 each; None is everything.
-        encode: pixels to relu4_1.
-        transfer: features of a window and the content's statistics, one for each region, to t.
-        decode: t to 1 x 3 x H x W.
+        halo: of the decoder, in positions of relu4_1.
+        encode: pixels to 1 x 3 x H x W and its features.
+        work: measures and paints.
         on_tile: hears of the progress.
 
     Returns:
@@ -143,23 +186,27 @@ def stylize_tiles(
     """
     height, width = (side // STRIDE for side in pixels.shape[:2])
     parts = windows(height, width, max(1, tile // STRIDE))
-    running = [RunningStatistics() for _ in regions]
-    channels = 0
+
+    def look(inner: Window) -> tuple[Tensor, list[Tensor]]:
+        """Return the window's pixels and features, which its surroundings have a part in."""
+        outer = inner.grown(HALO, height, width)
+        image, taps = encode(pixels[outer.slices()])
+        here = inner.within(outer)
+        return here.of(image, STRIDE), [
+            here.of(features, STRIDE >> level) for level, features in enumerate(taps)
+        ]
+
+    running = [RunningStyle() for _ in work.measured]
     for done, part in enumerate(parts):
-        outer = part.grown(height, width)
-        features = part.within(outer).of(encode(pixels[outer.slices()]))
-        channels = features.shape[1]
-        for statistics, region in zip(running, regions, strict=True):
-            statistics.add(features, None if region is None else part.of(region))
+        image, taps = look(part)
+        for own, region in zip(running, work.measured, strict=True):
+            own.add(image, taps, None if region is None else part.of(region, STRIDE))
         on_tile(done + 1, 2 * len(parts))
-    contents = [statistics.result(channels) for statistics in running]
+    conditions = work.conditions([own.result() for own in running])
     painted = np.empty_like(pixels)
     for done, part in enumerate(parts):
-        # The decoder needs a halo of features, and each of those one of pixels.
-        inner = part.grown(height, width)
-        outer = inner.grown(height, width)
-        features = inner.within(outer).of(encode(pixels[outer.slices()]))
-        decoded = to_pixels(decode(transfer(features, contents, inner)))
+        inner = part.grown(halo, height, width)
+        decoded = to_pixels(work.paint(*look(inner), conditions, inner))
         painted[part.slices()] = decoded[part.within(inner).slices()]
         on_tile(len(parts) + done + 1, 2 * len(parts))
     return painted

@@ -1,72 +1,85 @@
-"""From a content's features to the decoder's: AdaIN as the controls of one painting want it."""
+"""From a content's features to the picture, as the controls of one painting want it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from model.adain import ChannelStatistics, adain, adain_regions, channel_statistics, mix
+from model.conditioning import Condition, condition, normalize_shares
+from model.decoder import Decoder
 from model.encoder import MIN_SIDE, STRIDE
-from model.image import pad
+from model.image import pad, to_tensor
 from model.painting import Painting
+from model.plain_decoder import PlainDecoder
+from model.style import Style, mix
 from model.tiling import Window
 
 
 class Transfer:
-    """Gives a painting's features the statistics of its styles.
+    """Paints a content, or a window of it, in the styles of a painting.
 
     Attributes:
-        measured: what the content's statistics are taken over, 1 x 1 x H/8 x W/8 in [0, 1] each;
-            None is everything.
+        measured: what the content's own style is taken over, 1 x 1 x H x W in [0, 1] each; None is
+            everything.
+        shares: of each region at each position, 1 x 1 x H x W; empty where there are no regions.
     """
 
     def __init__(
-        self, painting: Painting, styles: Sequence[ChannelStatistics], device: torch.device
+        self,
+        painting: Painting,
+        styles: Sequence[Style],
+        decoder: Decoder | PlainDecoder,
+        device: torch.device,
     ) -> None:
-        self.alpha = painting.alpha
-        self.shares = painting.shares
-        self.styles = [style.to(device) for style in styles]
-        self.regions = (
-            None
-            if painting.masks is None
-            else [positions(mask).to(device) for mask in painting.masks]
-        )
+        self._painting, self._decoder = painting, decoder
+        moved = [style.to(device) for style in styles]
         # What nobody sees, such as the black behind a cut-out, has no say in the statistics.
-        visible = None if painting.opacity is None else positions(painting.opacity).to(device)
-        if self.regions is not None and visible is not None:
-            self.regions = [region * visible for region in self.regions]
-        self.measured = [visible] if self.regions is None else self.regions
+        visible = None if painting.opacity is None else to_region(painting.opacity, device)
+        self.measured: list[Tensor | None] = [visible]
+        self.shares: list[Tensor] = []
+        self._styles = moved
+        if painting.masks is None:
+            self._styles = [mix(moved, painting.shares)]
+        else:
+            regions = [to_region(mask, device) for mask in painting.masks]
+            self.measured = [r if visible is None else r * visible for r in regions]
+            weighted = [w * r for w, r in zip(painting.shares, regions, strict=True)]
+            self.shares = normalize_shares(weighted)
 
-    def whole(self, features: Tensor) -> Tensor:
-        """Return t of relu4_1 of the whole content, 1 x 512 x H/8 x W/8, float32."""
-        contents = [channel_statistics(features, region) for region in self.measured]
-        return self.part(features, contents, Window(0, 0, *features.shape[2:]))
+    def conditions(self, contents: Sequence[Style]) -> list[Condition]:
+        """Return what the decoder is told; `contents` are the content's own, as `measured`."""
+        painting = self._painting
+        if painting.alpha < 1:
+            contents = [replace(own, modulation=self._decoder.modulate(own)) for own in contents]
+        return [
+            condition(style, own, alpha=painting.alpha, preserve_color=painting.preserve_color)
+            for style, own in zip(self._styles, contents, strict=True)
+        ]
 
-    def part(
-        self, features: Tensor, contents: Sequence[ChannelStatistics], window: Window
+    def paint(
+        self,
+        image: Tensor,
+        taps: Sequence[Tensor],
+        conditions: Sequence[Condition],
+        window: Window | None = None,
     ) -> Tensor:
-        """Return t of the features of a window.
+        """Return the picture, 1 x 3 x h x w.
 
         Args:
-            features: relu4_1 in the window, 1 x 512 x h x w.
-            contents: statistics of the whole content, one for each of `measured`.
-            window: where the features are.
+            image: the content in the window, 1 x 3 x h x w.
+            taps: its features.
+            conditions: what `conditions` returned for the whole content.
+            window: where `image` is; None is everywhere.
         """
-        if self.regions is None:
-            target = adain(features, mix(self.styles, self.shares), contents[0])
-        else:
-            here = [window.of(region) for region in self.regions]
-            target = adain_regions(features, self.styles, self.shares, here, contents)
-        return torch.lerp(features.float(), target, self.alpha)
+        shares = [share if window is None else window.of(share, STRIDE) for share in self.shares]
+        painted: Tensor = self._decoder(image, taps, conditions, shares, self._painting.detail)
+        return painted
 
 
-def positions(mask: Image.Image) -> Tensor:
-    """Return how far a mask (L) covers each position of relu4_1, 1 x 1 x H/8 x W/8 in [0, 1]."""
-    pixels = pad(mask, STRIDE, MIN_SIDE)
-    height, width = (side // STRIDE for side in pixels.shape)
-    blocks = pixels.reshape(height, STRIDE, width, STRIDE)
-    return torch.from_numpy(blocks.mean((1, 3), dtype=np.float32) / 255)[None, None]
+def to_region(mask: Image.Image, device: torch.device) -> Tensor:
+    """Return how far a mask (L) covers each position, 1 x 1 x H x W in [0, 1]."""
+    return to_tensor(pad(mask, STRIDE, MIN_SIDE), device)

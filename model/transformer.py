@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.adain import EPSILON
-from model.decoder import upsample_convolution
 from model.device import within_memory
 from model.encoder import MIN_SIDE, STRIDE
 from model.errors import ParameterError, WeightsError
 from model.image import pad, to_pixels, to_tensor
 from model.painting import Painting
+from model.upsampling import upsample_convolution
 from model.weights import bundled, load_weights, read_tensors, save_weights
 
 RESIDUAL_BLOCKS = 5
@@ -72,7 +72,8 @@ class UpBlock(Block):
 
     def forward(self, x: Tensor, shares: Tensor) -> Tensor:
         """Return N x C' x 2H x 2W."""
-        result: Tensor = self.norm(upsample_convolution(x, self.convolution), shares)
+        up = upsample_convolution(x, self.convolution.weight, self.convolution.bias)
+        result: Tensor = self.norm(up, shares)
         return result
 
 

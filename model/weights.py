@@ -13,8 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from model.decoder import WIDTHS, Decoder
 from model.encoder import LAYERS, TAPS, Encoder
 from model.errors import WeightsError
+from model.plain_decoder import PlainDecoder
 
 # On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
 # of LEVEL, and that of the median filter of the first two taps within SPREAD; deeper filters answer
@@ -23,6 +25,10 @@ from model.errors import WeightsError
 LEVEL = 3.0
 SPREAD = 2.0
 PROBE_SIDE = 128
+# What networks are called where their class's name is not what people call them.
+KINDS: dict[type[nn.Module], str] = {PlainDecoder: "decoder"}
+# Layers of the decoder that are as wide as its widths say.
+WIDEST = ("conv4_1", "conv3_4", "conv2_2", "conv1_2")
 
 
 def bundled(name: str) -> Path:
@@ -36,15 +42,13 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(network: nn.Module) -> str:
-    """Return the SHA-256 of a network's weights in the precision that they are in, hexadecimal.
-
-    Equal fingerprints mean equal results, which files of equal checksum need not give.
-    """
+def fingerprint(*networks: nn.Module) -> str:
+    """Return the SHA-256 of networks' weights in the precision that they are in, hexadecimal."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
+    for network in networks:
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -62,6 +66,23 @@ def load_encoder(path: Path | None = None) -> Encoder:
     return encoder
 
 
+def load_decoder(path: Path | None = None) -> Decoder | PlainDecoder:
+    """Return the decoder in a file, of the kind that its tensors are of; None: the bundled one.
+
+    Raises:
+        WeightsError: see `load_weights`.
+    """
+    path = path or bundled("decoder")
+    tensors = read_tensors("decoder", path)
+    decoder: Decoder | PlainDecoder = PlainDecoder()
+    if any(name.startswith("convolutions.") for name in tensors):
+        # Decoders of other widths are laid out as the file says.
+        biases = [tensors.get(f"convolutions.{name}.bias") for name in WIDEST]
+        decoder = Decoder([n if b is None else len(b) for n, b in zip(WIDTHS, biases, strict=True)])
+    load_weights(decoder, path)
+    return decoder
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a weights file into an encoder or decoder, and verify it.
 
@@ -73,7 +94,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         WeightsError: the file is missing, damaged, does not fit the network, holds a value that
             is not finite, or is an encoder whose filters are not normalised.
     """
-    kind = type(network).__name__.lower()
+    kind = KINDS.get(type(network), type(network).__name__.lower())
     tensors = read_tensors(kind, path)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -138,7 +159,7 @@ def verify_normalized(encoder: Encoder, path: Path) -> None:
         WeightsError: see above; the message names the tap and its mean activation.
     """
     with torch.inference_mode():
-        taps = encoder.taps(dead_leaves(PROBE_SIDE))
+        taps = encoder(dead_leaves(PROBE_SIDE))
     for name, tap in zip(TAPS, taps, strict=True):
         means = tap.mean(dim=(0, 2, 3))
         level = means.mean().item()

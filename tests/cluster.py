@@ -111,5 +111,11 @@ def painters(folder: Path) -> RayEngine:
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=16,
     )
-    settings = Settings(device="cpu", precision="float32", max_batch=8, max_refine_seconds=10)
+    settings = Settings(
+        device="cpu",
+        precision="float32",
+        max_batch=8,
+        max_refine_seconds=10,
+        content_cache_bytes=0,  # a content that is known does not reach the encoder, which is held
+    )
     return RayEngine(serve.run(model.bind(settings, folder), name="held", route_prefix=None))

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from model.image import to_tensor
+from model.style import SHAPES, Style
 
 SRGB_RED = (255, 0, 0)
 
@@ -65,6 +67,11 @@ def write_pictures(
 def as_tensor(image: Image.Image) -> Tensor:
     """The image as networks take it, 1 x 3 x H x W in [0, 1]."""
     return to_tensor(np.asarray(image))
+
+
+def plain_style(value: float, weights: str = "weights") -> Style:
+    """A style of one value everywhere, which no picture has."""
+    return Style.of_tensors({n: torch.full(s, value) for n, s in SHAPES.items()}, weights)
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:

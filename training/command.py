@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from PIL import Image
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,7 +23,10 @@ from model.signals import stop_on_signals
 from training.progress import Bar, Board, Progress, RunningMean, write_record
 from training.run import Run
 
+LOG = logging.getLogger(__name__)
 FAILED = 1
+# Share of a layer's channels that never fire, above which a run is warned of.
+MANY_DEAD = 0.05
 # As a shell says of a process that SIGTERM ended: the run is not done.
 STOPPED = 128 + signal.SIGTERM
 
@@ -55,7 +61,11 @@ def guarded(name: str, work: Callable[[threading.Event], bool]) -> int:
 
 
 def follow(
-    run: Run, stop: threading.Event, *, paint: Callable[[], Image.Image] | None = None
+    run: Run,
+    stop: threading.Event,
+    *,
+    paint: Callable[[], Image.Image] | None = None,
+    dead: Callable[[], dict[str, float]] = dict,
 ) -> Progress:
     """Train to the end or to the stop, and leave a checkpoint and the weights.
 
@@ -63,11 +73,15 @@ def follow(
         run: shown as a bar and in TensorBoard, by the leading process.
         stop: ends the run once it is set.
         paint: makes the sheet of pictures that goes to TensorBoard and to sheet.png.
+        dead: returns the share of each layer's channels that never fire, for TensorBoard; a run
+            that has many is warned of.
 
     Returns:
         The last step, with the means of the last steps' values.
     """
     last = Progress(run.step, run.fraction, {}, 0.0, 0.0)
+    if run.settings.stand_back:
+        stand_back()
     if not run.process.leads:
         for progress in run.train(stop):
             last = progress
@@ -79,6 +93,13 @@ def follow(
 
     def save() -> None:
         run.save()
+        shares = {f"dead {name}": share for name, share in dead().items()}
+        board.note(shares, run.step)
+        dying = {name: share for name, share in shares.items() if share > MANY_DEAD}
+        if dying:
+            # More steps do not wake them: this is to be seen while there is time to start anew.
+            shown = ", ".join(f"{name} {share:.0%}" for name, share in dying.items())
+            LOG.warning("channels that never fire: %s; lower the rate, and start anew", shown)
         if paint:
             sheet = paint()
             sheet.save(out / "sheet.png")
@@ -98,6 +119,19 @@ def follow(
     state = "stopped; the same command resumes" if run.stopped else "done"
     print(f"{state}: step {run.step}, {run.seconds / 60:.1f} minutes, {out}")
     return replace(last, values=means.values)
+
+
+def stand_back() -> None:
+    """Give way to every other process, from now on.
+
+    Linux shares processors out among sessions before it looks at niceness, so the session is told.
+    """
+    os.nice(19)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the leader of a session or a group has one already
+            os.setsid()
+        with contextlib.suppress(OSError):  # a kernel without sessions of its own in scheduling
+            Path("/proc/self/autogroup").write_text("19")
 
 
 def record(run: Run, last: Progress, **facts: object) -> None:

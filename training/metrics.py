@@ -55,7 +55,8 @@ class Judge:
                 one size.
         """
         styles = [channel_statistics(tap) for tap in self._taps(style)]
-        target = adain(self._taps(content)[-1], styles[-1])
+        own = self._taps(content)[-1]
+        target = adain(styles[-1], channel_statistics(own))(own)
         taps = self._taps(result)
         results = [channel_statistics(tap) for tap in taps]
         return Scores(
@@ -66,7 +67,9 @@ class Judge:
         )
 
     def _taps(self, image: Image.Image) -> tuple[Tensor, ...]:
-        return self._encoder.taps(tensor(image).to(self._encoder.conv1_1.weight.device))
+        image_tensor = tensor(image).to(self._encoder.conv1_1.weight.device)
+        taps: tuple[Tensor, ...] = self._encoder(image_tensor)
+        return taps
 
 
 def tensor(image: Image.Image) -> Tensor:

@@ -33,8 +33,9 @@ class Pair(NamedTuple):
 def random_crop(picture: Tensor, side: int, random: np.random.Generator) -> Tensor:
     """Return a random square of a picture, mirrored half of the time.
 
-    The square has `side` pixels at least, where the picture has them, and at most the picture's
-    shorter side; it is then scaled to `side`, so strokes are seen at several scales.
+    The square has three quarters of `side` pixels at least, where the picture has them, and at
+    most the picture's shorter side, small ones more often; it is then scaled to `side`, so strokes
+    are seen at several scales.
 
     Args:
         picture: 3 x H x W uint8.
@@ -46,7 +47,8 @@ def random_crop(picture: Tensor, side: int, random: np.random.Generator) -> Tens
     """
     height, width = picture.shape[1:]
     shorter = min(height, width)
-    cut = int(random.integers(min(side, shorter), shorter + 1))
+    least = max(1, min(side * 3 // 4, shorter))
+    cut = round(least * (shorter / least) ** (random.random() ** 1.3))
     top, left = int(random.integers(height - cut + 1)), int(random.integers(width - cut + 1))
     mirrored = bool(random.integers(2))
     crop = picture[:, top : top + cut, left : left + cut].float() / 255
@@ -54,7 +56,7 @@ def random_crop(picture: Tensor, side: int, random: np.random.Generator) -> Tens
         crop = crop.flip(2)
     if cut == side:
         return crop
-    scaled = F.interpolate(crop[None], (side, side), mode="bilinear", antialias=True)
+    scaled = F.interpolate(crop[None], (side, side), mode="bilinear", antialias=cut > side)
     return scaled[0].clamp(0, 1)
 
 

@@ -100,6 +100,11 @@ class Board:
         for name, value in {**progress.values, **speed}.items():
             self._writer.add_scalar(name, value, progress.step)
 
+    def note(self, values: Mapping[str, float], step: int) -> None:
+        """Write values that are known now and then."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
     def show(self, sheet: Image.Image, step: int) -> None:
         """Write a sheet of pictures."""
         self._writer.add_image("sheet", np.asarray(sheet), step, dataformats="HWC")

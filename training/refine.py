@@ -52,7 +52,7 @@ class Networks(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return the taps, and the colours read off the last; see `ColorHead`."""
-        taps = self.encoder.taps(image)
+        taps = self.encoder(image)
         return taps, self.head(taps[-1])
 
 
@@ -120,7 +120,7 @@ class RefineLearner:
     def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
         with self._autocast:
             with torch.no_grad():
-                before = self._before.taps(batch.content)
+                before = self._before(batch.content)
             taps, colors = self._forward(batch.content)
         moved = [relative_distance(tap, old) for tap, old in zip(taps, before, strict=True)]
         color = color_loss(colors, batch.content)

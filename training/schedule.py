@@ -82,6 +82,20 @@ def learning_rate(peak: float, fraction: float, warm_up: float = WARM_UP) -> flo
     return peak * min(1.0, fraction / warm_up) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
 
 
+def steady_rate(peak: float, fraction: float, cool: float, warm_up: float = WARM_UP) -> float:
+    """Return the rate when so much of the run is done: a rise, a plateau, a fall to almost nothing.
+
+    Args:
+        peak: on the plateau.
+        fraction: how much of the run is done, in [0, 1].
+        cool: share of the run in which the rate falls, the last; 0 for a run that another one will
+            go on from. What looks like the end of learning at a constant rate is its noise.
+        warm_up: share of the run in which it rises.
+    """
+    fall = min(1.0, (1 - fraction) / cool) if cool else 1.0
+    return peak * min(1.0, fraction / warm_up) * max(FINAL_RATE, fall)
+
+
 class Budget:
     """How long to train, in steps or in minutes."""
 

@@ -22,6 +22,7 @@ def setting(
     *,
     bounds: tuple[float, float] | None = None,
     free: bool = False,
+    positional: bool = False,
     **options: Any,
 ) -> Any:
     """Declare a setting: a dataclass's field that is a flag of the same name.
@@ -31,9 +32,16 @@ def setting(
         default: MISSING makes the flag required.
         bounds: least and largest value of a number.
         free: may change when a run is resumed: it decides where or how to compute, not what.
+        positional: given by its place and not by a flag; may be left out where there is a default.
         options: of argparse's `add_argument`; `type` is by default that of the default value.
     """
-    metadata = {"meaning": meaning, "bounds": bounds, "free": free, "options": options}
+    metadata = {
+        "meaning": meaning,
+        "bounds": bounds,
+        "free": free,
+        "positional": positional,
+        "options": options,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -75,8 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> 
     """Give a parser the flags of a class of settings."""
     for known in fields(settings):
         options, meaning = dict(known.metadata["options"]), known.metadata["meaning"]
+        if known.metadata["positional"]:
+            count = None if known.default is MISSING else "?"
+            parser.add_argument(
+                known.name, help=meaning, nargs=count, default=argparse.SUPPRESS, **options
+            )
+            continue
         if known.default is MISSING:
             options["required"] = True
+        elif isinstance(known.default, bool):
+            options["action"] = "store_true"
         elif known.default is not None:
             options.setdefault("type", type(known.default))
             shown = " ".join(known.default) if options.get("nargs") else known.default
@@ -126,6 +142,9 @@ class TrainingSettings(Settings):
     precision: str = setting("of the convolutions", "auto", choices=("auto", "bfloat16", "float32"))
     checkpoint_minutes: float = setting(
         "time between checkpoints", 5.0, bounds=(0, math.inf), free=True
+    )
+    stand_back: bool = setting(
+        "take only the processor time that nothing else wants (Linux)", False, free=True
     )
 
     def check(self) -> None:

@@ -32,8 +32,8 @@ from model.weights import load_encoder
 from training.command import command_parser, follow, guarded, record
 from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES, readable
 from training.errors import TrainingError
-from training.learner import BETAS, Average, take_step
 from training.losses import content_loss
+from training.optimizers import BETAS, Average, take_step
 from training.pairs import Pair, Pairs
 from training.pictures import Pictures, find_pictures, load_if_they_fit
 from training.processes import Process, add_gradients, autocast, training_dtype
@@ -42,6 +42,7 @@ from training.schedule import learning_rate, parse_stages
 from training.settings import SOURCES, PictureSettings, add_arguments, read_settings, setting
 from training.sheet import tile
 
+MAX_GRADIENT_NORM = 5.0
 CONTENT_TAP = "relu3_3"
 STYLE_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 
@@ -129,7 +130,8 @@ class TransformerLearner:
         """Take one step of Adam on the batches' contents; see `training.run.Learner`."""
         self._optimizer.zero_grad()
         terms = add_gradients(self._paint, batches, self._losses)
-        take_step(self._optimizer, learning_rate(self._settings.rate, fraction))
+        rate = learning_rate(self._settings.rate, fraction)
+        take_step(self._optimizer, rate, MAX_GRADIENT_NORM)
         self.average.update(self._transformer)
         return terms
 

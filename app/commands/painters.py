@@ -16,9 +16,9 @@ from app.commands.optimization import optimized, read_optimization
 from app.library import StyleLibrary
 from app.main import load_library, load_stylizer
 from app.settings import Settings
-from model.adain import ChannelStatistics
 from model.device import choose_device, choose_precision
 from model.painting import Painting
+from model.style import Style
 from model.stylizer import Stylizer
 from model.tiling import OnTile
 from model.transformer import load_transformer
@@ -38,6 +38,7 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
             alpha=args.alpha,
             masks=masks,
             preserve_color=args.preserve_color,
+            detail=args.detail,
             size=args.size,
         )
 
@@ -94,14 +95,12 @@ def tile_bar() -> Iterator[OnTile]:
             bar.close()
 
 
-def encode_saved(
-    name: str, style_size: int, library: StyleLibrary, stylizer: Stylizer
-) -> ChannelStatistics:
-    """Return the statistics of a style of the library, which keeps what had to be computed."""
-    style, encoder = library.find(name).id, stylizer.encoder_fingerprint
-    known = library.statistics(style, style_size, encoder)
+def encode_saved(name: str, style_size: int, library: StyleLibrary, stylizer: Stylizer) -> Style:
+    """Return a style of the library, encoded; the library keeps what had to be computed."""
+    saved = library.find(name).id
+    known = library.encoded(saved, style_size, stylizer.fingerprint)
     if known is not None:
         return known
-    computed = stylizer.encode_style(library.picture(style), style_size=style_size)
-    library.keep(style, style_size, encoder, computed)
+    computed = stylizer.encode_style(library.picture(saved), style_size=style_size)
+    library.keep(saved, style_size, computed)
     return computed

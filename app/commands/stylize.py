@@ -75,6 +75,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
     parser.add_argument(
+        "--detail",
+        type=float,
+        default=0.0,
+        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0)",
+    )
+    parser.add_argument(
         "--weight", type=float, action="append", help="one per style, above 0 (default: all alike)"
     )
     parser.add_argument("--preserve-color", action="store_true", help="keep the content's colours")
@@ -125,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot work, before the model is loaded and anything is written."""
     check_range("--alpha", args.alpha, 0, 1)
+    check_range("--detail", args.detail, -1, 1)
     check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
     if args.size is not None:
         check_range("--size", args.size, MIN_SIZE, float("inf"))

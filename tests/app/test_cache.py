@@ -1,16 +1,10 @@
-import torch
-
 from app.cache import StyleCache
-from model.adain import ChannelStatistics
-
-
-def statistics(value):
-    return ChannelStatistics(torch.full((1, 1, 1, 1), value), torch.ones(1, 1, 1, 1))
+from tests.pictures import plain_style
 
 
 def test_the_cache_displaces_what_was_unused_for_longest():
-    cache = StyleCache(2 * statistics(0.0).nbytes)
-    a, b, c = (statistics(float(i)) for i in range(3))
+    cache = StyleCache(2 * plain_style(0.0).nbytes)
+    a, b, c = (plain_style(float(i)) for i in range(3))
     cache.put("a", a)
     cache.put("b", b)
     assert cache.get("a") is a
@@ -24,7 +18,7 @@ def test_the_cache_displaces_what_was_unused_for_longest():
 
 def test_a_cache_without_room_keeps_nothing():
     cache = StyleCache(0)
-    cache.put("a", statistics(0.0))
+    cache.put("a", plain_style(0.0))
     assert cache.get("a") is None
 
 

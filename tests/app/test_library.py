@@ -14,18 +14,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
-import torch
 
 from app.database import FILE, Database
 from app.library import StyleLibrary, schema, styles_table
 from app.problems import ServiceError
 from app.starter import PAINTINGS, starters
-from model.adain import ChannelStatistics
 from model.errors import ParameterError
 from tests import postgres
-from tests.pictures import difference, noise, painting
+from tests.pictures import difference, noise, painting, plain_style
 
-ENCODER = "e" * 64
+WEIGHTS = "weights"
 
 
 @pytest.fixture(scope="session")
@@ -119,13 +117,13 @@ def test_no_two_styles_share_a_name(library, name):
     assert library.page(10) == [style, other]
 
 
-def test_a_rename_keeps_id_place_and_statistics(library, style):
+def test_a_rename_keeps_id_place_and_encoded_style(library):
     first, second = library.add("a", painting()), library.add("b", painting())
-    library.keep(first.id, 64, ENCODER, style)
+    library.keep(first.id, 64, plain_style(1.0))
     renamed = library.rename(first.id, "c")
     assert renamed.name == "c"
     assert [s.id for s in library.page(10)] == [first.id, second.id]
-    assert library.statistics(first.id, 64, ENCODER) is not None
+    assert library.encoded(first.id, 64, WEIGHTS) is not None
     assert library.rename(first.id, "C").name == "C", "its own name in another case is free"
 
 
@@ -138,18 +136,18 @@ def test_what_is_no_id(library, id):
     assert library.remove(id) is False
 
 
-def test_deleting_is_idempotent_and_frees_the_name(library, style):
+def test_deleting_is_idempotent_and_frees_the_name(library):
     first = library.add("a", painting())
-    library.keep(first.id, 64, ENCODER, style)
+    library.keep(first.id, 64, plain_style(1.0))
     assert library.remove(first.id) is True
     assert library.remove(first.id) is False
     for use in (library.get, library.thumbnail, library.picture):
         assert code_of(use, first.id) == "unknown-style"
-    assert code_of(library.statistics, first.id, 64, ENCODER) == "unknown-style"
-    library.keep(first.id, 64, ENCODER, style)  # computed while it was being deleted
+    assert code_of(library.encoded, first.id, 64, WEIGHTS) == "unknown-style"
+    library.keep(first.id, 64, plain_style(1.0))  # computed while it was being deleted
     again = library.add("a", painting())
     assert again.number > first.number
-    assert library.statistics(again.id, 64, ENCODER) is None
+    assert library.encoded(again.id, 64, WEIGHTS) is None
 
 
 def test_pages_are_stable_while_styles_come_and_go(library):
@@ -163,26 +161,25 @@ def test_pages_are_stable_while_styles_come_and_go(library):
     assert rest == [*styles[2:], added]
 
 
-def test_statistics_come_back_for_the_same_size_and_encoder_alone(library, style):
+def test_an_encoded_style_comes_back_for_the_same_size_and_weights_alone(library):
     saved = library.add("a", painting())
-    assert library.statistics(saved.id, 64, ENCODER) is None
-    library.keep(saved.id, 64, ENCODER, style)
-    library.keep(saved.id, 64, ENCODER, style)  # as a second replica does
-    kept = library.statistics(saved.id, 64, ENCODER)
-    assert kept.mean.equal(style.mean)
-    assert kept.std.equal(style.std)
-    assert library.statistics(saved.id, 65, ENCODER) is None
-    assert library.statistics(saved.id, 64, "f" * 64) is None
+    assert library.encoded(saved.id, 64, WEIGHTS) is None
+    library.keep(saved.id, 64, plain_style(1.0))
+    library.keep(saved.id, 64, plain_style(1.0))  # as a second replica does
+    kept = library.encoded(saved.id, 64, WEIGHTS)
+    assert kept.to_bytes() == plain_style(1.0).to_bytes()
+    assert library.encoded(saved.id, 65, WEIGHTS) is None
+    assert library.encoded(saved.id, 64, "f" * 64) is None
 
 
-def test_damaged_statistics_are_computed_anew(library, style):
+def test_damaged_styles_are_encoded_anew(library):
     saved = library.add("a", painting())
-    library.keep(saved.id, 64, ENCODER, style)
+    library.keep(saved.id, 64, plain_style(1.0))
     with library.database.write() as connection:
         connection.execute(schema.tables["statistics"].update().values(statistics=b"damaged"))
-    assert library.statistics(saved.id, 64, ENCODER) is None
-    library.keep(saved.id, 64, ENCODER, style)
-    assert library.statistics(saved.id, 64, ENCODER) is not None
+    assert library.encoded(saved.id, 64, WEIGHTS) is None
+    library.keep(saved.id, 64, plain_style(1.0))
+    assert library.encoded(saved.id, 64, WEIGHTS) is not None
 
 
 def test_a_full_library_says_how_many_it_takes(url, open_library):
@@ -428,10 +425,25 @@ def test_the_listing_reads_no_pictures(library):
     assert not any("picture" in query or "thumbnail" in query for query in queries)
 
 
-def test_statistics_of_several_styles_do_not_mix(library):
+def test_encoded_styles_of_several_styles_do_not_mix(library):
     saved = [library.add(name, painting()) for name in "ab"]
     for value, each in enumerate(saved):
-        tensor = torch.full((1, 512, 1, 1), float(value))
-        library.keep(each.id, 64, ENCODER, ChannelStatistics(tensor, tensor.clone()))
-    kept = [library.statistics(each.id, 64, ENCODER).mean[0, 0, 0, 0].item() for each in saved]
+        library.keep(each.id, 64, plain_style(float(value)))
+    kept = [library.encoded(each.id, 64, WEIGHTS).taps[0].mean[0, 0, 0, 0] for each in saved]
     assert kept == [0.0, 1.0]
+
+
+def test_a_library_of_the_version_before_opens_and_its_styles_are_encoded_anew(tmp_path, stylizer):
+    """The file was written by version 0.1.0: two styles with statistics of relu4_1 alone."""
+    before = Path(__file__).parent / "data" / "library-of-0.1.0.sqlite3"
+    (tmp_path / FILE).write_bytes(before.read_bytes())
+    library = StyleLibrary(Database(None, tmp_path), 10)
+    saved = library.page(10)
+    assert [each.name for each in saved] == ["Slanted strokes", "Other strokes"]
+    assert difference(library.picture(saved[0].id), painting(64, 1)) == 0
+    assert library.encoded(saved[0].id, 64, stylizer.fingerprint) is None
+    style = stylizer.encode_style(library.picture(saved[0].id), style_size=64)
+    library.keep(saved[0].id, 64, style)
+    kept = library.encoded(saved[0].id, 64, stylizer.fingerprint)
+    assert kept.to_bytes() == style.to_bytes()
+    library.close()

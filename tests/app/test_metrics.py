@@ -93,7 +93,7 @@ def test_the_queue_is_seen(client, hold):
 
 def test_the_process_and_the_build_are_described(client, stylizer):
     text = client.get("/metrics").text
-    assert f'encoder="{stylizer.encoder_fingerprint}"' in text
+    assert f'weights="{stylizer.fingerprint}"' in text
     assert 'precision="float32"' in text
     assert read(client)["process_resident_memory_bytes",] > 10**8
 

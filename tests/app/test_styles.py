@@ -12,9 +12,9 @@ from app.database import FILE
 from app.settings import Settings
 from app.starter import PAINTINGS
 from app.worker import Worker
-from model.adain import ChannelStatistics
+from model import Style, Stylizer
 from model.image import read_image
-from model.stylizer import Stylizer
+from model.weights import load_decoder, load_encoder
 from tests.app.test_problems import BOUNDARY
 from tests.conftest import serving
 from tests.pictures import difference, encoded, noise, painting, photo
@@ -143,13 +143,11 @@ def test_a_saved_style_is_encoded_once_for_each_size(library, hold):
 
 
 def test_new_weights_encode_anew_and_old_ones_find_their_own_again(stylizer, tmp_path):
-    """Never the statistics of another encoder; the style itself outlives the change."""
-    other = Stylizer.load(device="cpu", precision="float32")
-    other.encoder = type(other.encoder)()
-    other.encoder.load_state_dict(stylizer.encoder.state_dict())
-    for weights in other.encoder.parameters():
+    """Never what other weights have encoded; the style itself outlives the change."""
+    encoder, decoder = load_encoder(), load_decoder()
+    for weights in encoder.parameters():
         weights.data *= 0.9
-    other.encoder.eval().requires_grad_(False)
+    other = Stylizer(encoder, decoder)
     style, results = {}, []
     for each in (stylizer, other, stylizer):
         settings = Settings(data_dir=tmp_path)
@@ -304,7 +302,7 @@ def test_statistics_that_cannot_be_kept_cost_no_result(library, caplog, monkeypa
     def fails(self):
         raise OSError("read-only")
 
-    monkeypatch.setattr(ChannelStatistics, "to_bytes", fails)
+    monkeypatch.setattr(Style, "to_bytes", fails)
     with caplog.at_level(logging.WARNING):
         picture(stylize(library, style["id"]))
     assert "not kept" in caplog.text

@@ -2,7 +2,7 @@
 
 import torch
 
-from model.color import color_moments, match_color
+from model.color import color_moments, transport
 
 
 def colors(seed=0, size=(40, 30)):
@@ -14,8 +14,8 @@ def colors(seed=0, size=(40, 30)):
 def test_moments_are_mean_and_covariance():
     flat = colors()[0].flatten(1)
     mean, covariance = color_moments(colors())
-    assert torch.allclose(mean, flat.double().mean(1))
-    assert torch.allclose(covariance, torch.cov(flat.double(), correction=0))
+    assert torch.allclose(mean[0], flat.double().mean(1))
+    assert torch.allclose(covariance[0], torch.cov(flat.double(), correction=0))
 
 
 def test_a_region_is_as_if_cut_out():
@@ -29,7 +29,7 @@ def test_a_region_is_as_if_cut_out():
 
 def test_what_is_matched_has_the_moments_of_the_target():
     target = color_moments(colors(5))
-    made = color_moments(match_color(colors(), color_moments(colors()), target))
+    made = color_moments(transport(color_moments(colors()), target)(colors()))
     assert torch.allclose(made.mean, target.mean, atol=1e-4)
     assert torch.allclose(made.covariance, target.covariance, atol=1e-3)
 
@@ -40,10 +40,31 @@ def test_grey_and_flat_pictures_stay_finite():
         colors().mean(1, keepdim=True).expand(1, 3, 40, 30),
         torch.full((1, 3, 8, 8), 0.3),
     ):
-        made = match_color(image, color_moments(image), target)
-        assert torch.allclose(made.mean((0, 2, 3)).double(), target.mean, atol=1e-4)
+        made = transport(color_moments(image), target)(image)
+        assert torch.allclose(made.mean((0, 2, 3)).double(), target.mean[0], atol=1e-4)
 
 
 def test_an_empty_region_has_moments():
     moments = color_moments(colors(), torch.zeros(1, 1, 40, 30))
     assert all(each.isfinite().all() for each in moments)
+
+
+def test_the_map_between_equal_moments_is_the_identity():
+    flat = torch.full((1, 3, 8, 8), 0.3)
+    for image in (colors(), flat, colors().mean(1, keepdim=True).expand(1, 3, 40, 30)):
+        moments = color_moments(image)
+        assert torch.allclose(transport(moments, moments)(image), image, atol=1e-6)
+
+
+def test_the_map_moves_colours_along_no_rotation():
+    """Of all linear maps between two covariances the least: its matrix is symmetric."""
+    matrix, _ = transport(color_moments(colors()), color_moments(colors(5)))
+    assert torch.allclose(matrix, matrix.mT)
+    assert torch.linalg.eigvalsh(matrix).min() > 0
+
+
+def test_each_picture_of_a_batch_has_its_own():
+    batch = torch.cat([colors(), colors(3)])
+    together = transport(color_moments(batch), color_moments(colors(5)))(batch)
+    alone = transport(color_moments(colors(3)), color_moments(colors(5)))(colors(3))
+    assert torch.allclose(together[1:], alone, atol=1e-6)

@@ -11,7 +11,9 @@ from PIL import Image
 from model.adain import channel_statistics
 from model.encoder import STRIDE
 from model.errors import DeviceError, ParameterError
-from model.tiling import HALO, RunningStatistics, Window, windows
+from model.image import to_tensor
+from model.style import measure
+from model.tiling import HALO, RunningStatistics, RunningStyle, Window, windows
 from tests.pictures import noise, photo
 
 
@@ -41,6 +43,7 @@ def test_tiles_follow_every_control(stylizer, style, other_style):
         "alpha": 0.7,
         "masks": [mask, Image.eval(mask, lambda level: 255 - level)],
         "preserve_color": True,
+        "detail": 0.5,
         "size": 350,
     }
     styles = [style, other_style]
@@ -57,11 +60,15 @@ def test_a_region_within_one_tile(stylizer, style):
     assert_same(tiled, stylizer.stylize(content, style, masks=[mask]))
 
 
-def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch):
-    """The halo is needed, and one position less is too little."""
+@pytest.mark.parametrize("which", ["encoder", "decoder"])
+def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch, which):
+    """The halos are needed, and less is too little."""
     content = noise(300, 210)
     whole = stylizer.stylize(content, style)
-    monkeypatch.setattr("model.tiling.HALO", HALO - 1)
+    if which == "encoder":
+        monkeypatch.setattr("model.tiling.HALO", HALO - 1)
+    else:
+        monkeypatch.setattr(type(stylizer.decoder), "halo", stylizer.decoder.halo // 2)
     tiled = stylizer.stylize(content, style, tile=64)
     assert np.abs(np.asarray(tiled, int) - np.asarray(whole, int)).max() > 1
 
@@ -70,13 +77,13 @@ def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch):
 def test_windows_cover_every_position_once(height, width, side):
     covered = torch.zeros(1, 1, height, width)
     for window in windows(height, width, side):
-        window.of(covered).add_(1)
+        window.of(covered, 1).add_(1)
         assert max(window.bottom - window.top, window.right - window.left) <= side
     assert covered.eq(1).all()
 
 
 def test_a_halo_ends_where_the_picture_does():
-    assert Window(0, 8, 8, 16).grown(40, 17) == Window(0, 8 - HALO, 8 + HALO, 17)
+    assert Window(0, 8, 8, 16).grown(4, 40, 17) == Window(0, 4, 12, 17)
     rows, columns = Window(1, 2, 3, 4).slices()
     assert (rows.start, columns.stop) == (STRIDE, 4 * STRIDE)
 
@@ -89,18 +96,33 @@ def test_statistics_in_parts_equal_those_of_the_whole(weighted):
     region = torch.rand(1, 1, 24, 40, generator=generator).round(decimals=1) if weighted else None
     running = RunningStatistics()
     for window in windows(24, 40, 7):
-        part = None if region is None else window.of(region)
-        running.add(window.of(features), part)
+        part = None if region is None else window.of(region, 1)
+        running.add(window.of(features, 1), part)
     whole = channel_statistics(features.double().float(), region)
-    torch.testing.assert_close(running.result(5).mean, whole.mean)
-    torch.testing.assert_close(running.result(5).std, whole.std, rtol=1e-3, atol=0)
+    torch.testing.assert_close(running.result().mean, whole.mean)
+    torch.testing.assert_close(running.result().std, whole.std, rtol=1e-3, atol=0)
+
+
+def test_a_style_measured_in_parts_equals_that_of_the_whole(stylizer):
+    image = to_tensor(np.asarray(photo(96, 64)))
+    region = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
+    taps = stylizer.encoder(image)
+    for of in (None, region):
+        running = RunningStyle()
+        for window in windows(8, 12, 5):
+            parts = [window.of(tap, STRIDE >> level) for level, tap in enumerate(taps)]
+            own = None if of is None else window.of(of, STRIDE)
+            running.add(window.of(image, STRIDE), parts, own)
+        whole = measure(image, taps, of).tensors()
+        for name, tensor in running.result().tensors().items():
+            torch.testing.assert_close(tensor, whole[name], rtol=1e-3, atol=1e-5)
 
 
 def test_an_empty_region_has_finite_statistics():
     running = RunningStatistics()
     running.add(torch.rand(1, 5, 4, 4), torch.zeros(1, 1, 4, 4))
-    assert running.result(5).mean.isfinite().all()
-    assert running.result(5).std.shape == (1, 5, 1, 1)
+    assert running.result().mean.isfinite().all()
+    assert running.result().std.shape == (1, 5, 1, 1)
 
 
 def test_progress_is_told_and_an_error_from_it_ends_the_work(stylizer, style):
@@ -125,14 +147,16 @@ def test_a_tile_has_a_least_size(stylizer, style):
 def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypatch, fits):
     """The memory suffices for a tile of `fits` pixels; PyTorch says so in this error."""
     painted = []
+    halo = STRIDE * (HALO + stylizer.decoder.halo)
+    encode = stylizer._encode
 
-    def encode(pixels):
+    def encode_within(pixels):
         painted.append(pixels.shape)
-        if fits is None or pixels.shape[1] > fits + 16 * HALO:
+        if fits is None or pixels.shape[1] > fits + 2 * halo:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")
-        return torch.zeros(1, 512, pixels.shape[0] // 8, pixels.shape[1] // 8)
+        return encode(pixels)
 
-    monkeypatch.setattr(stylizer, "_encode", encode)
+    monkeypatch.setattr(stylizer, "_encode", encode_within)
     content = noise(1200, 24)
     if fits is None:
         with pytest.raises(DeviceError, match="does not fit the memory"):
@@ -140,7 +164,7 @@ def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypa
         return
     assert stylizer.stylize(content, style).size == content.size
     assert painted[0] == (24, 1200, 3)
-    assert max(shape[1] for shape in painted[-4:]) <= fits + 16 * HALO
+    assert max(shape[1] for shape in painted[-4:]) <= fits + 2 * halo
 
 
 PEAK = """

@@ -79,7 +79,7 @@ def test_a_folder_is_refused(tmp_path):
 
 
 def test_weights_of_the_other_network_are_refused():
-    with pytest.raises(WeightsError, match=r"does not fit the decoder: conv1_1.bias should be"):
+    with pytest.raises(WeightsError, match=r"does not fit the decoder: center1 should be"):
         load_weights(Decoder(), bundled("encoder"))
 
 
