@@ -17,6 +17,9 @@ curl -F content=@photo.jpg -F style=@painting.jpg HOST/v1/stylize -o out.png
 curl -F content=@photo.jpg -F style=@painting.jpg -F alpha=0.5 -F size=1024 -F format=jpeg \\
      HOST/v1/stylize -o out.jpg
 
+# More of the photo's lines and shapes, in full strength
+curl -F content=@photo.jpg -F style=@painting.jpg -F detail=1 HOST/v1/stylize -o out.png
+
 # Two styles, three parts to one, in the photo's own colours
 curl -F content=@photo.jpg -F style=@a.jpg -F style=@b.jpg -F weight=3 -F weight=1 \\
      -F preserve_color=true HOST/v1/stylize -o out.png

@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.speed import STYLE_SIDE, picture
-from model import Stylizer
+from model import Style, Stylizer
+from model.conditioning import condition
 from model.decoder import Decoder
 from model.encoder import Encoder
+from model.style import measure as measure_style
 
 MATRIX_SIDE = 4096
 CHANNELS = 256
@@ -34,19 +36,28 @@ def multiply_adds(side: int) -> int:
     """Count the multiply-adds of encoder and decoder for a picture of side x side.
 
     A 3x3 convolution takes 9 x C_in x C_out for each position that it writes. The block number of
-    a layer tells its size: conv1_x works at the picture's, conv2_x at half of it, and so on. A
-    decoder layer behind an upsampling reads each source position 16 times, at half its own size.
+    a layer tells its size: conv1_x and skip1_1 work at the picture's, conv2_x at half of it, and so
+    on; the decoder's own blocks work where conv4_1 does. A decoder layer behind an upsampling reads
+    each source position 16 times, at half its own size.
     """
     total = 0
-    for network in (Encoder(), Decoder()):
-        for name, layer in network.named_children():
-            assert isinstance(layer, nn.Conv2d)
-            positions = (side // 2 ** (int(name[4]) - 1)) ** 2
-            taps = 9
-            if isinstance(network, Decoder) and name in FOLDED:
-                positions, taps = positions // 4, FOLDED_TAPS
-            total += positions * taps * layer.in_channels * layer.out_channels
+    decoder = Decoder().convolutions
+    for name, layer in [*Encoder().named_children(), *decoder.named_children()]:
+        assert isinstance(layer, nn.Conv2d)
+        halvings = 3 if name.startswith("block") else 0 if name == "color" else int(name[4]) - 1
+        positions, taps = (side // 2**halvings) ** 2, layer.kernel_size[0] ** 2
+        if name in FOLDED and layer in decoder.children():
+            positions, taps = positions // 4, FOLDED_TAPS
+        total += positions * taps * layer.in_channels * layer.out_channels
     return total
+
+
+def networks(stylizer: Stylizer, content: Tensor, style: Style) -> Tensor:
+    """Encode a content (1 x 3 x H x W) and paint it, and do nothing else."""
+    taps = stylizer.encoder(content)
+    told = condition(style.to(stylizer.device), measure_style(content, taps))
+    painted: Tensor = stylizer.decoder(content, taps, [told])
+    return painted
 
 
 def main() -> None:
@@ -79,7 +90,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def measure(
-    stylizer: Stylizer, style: object, size: int, rounds: int
+    stylizer: Stylizer, style: Style, size: int, rounds: int
 ) -> tuple[float, dict[str, float]]:
     """Return the median seconds of the networks, and the multiply-adds a second of the machine."""
     device, dtype = stylizer.device, stylizer.dtype
@@ -91,7 +102,7 @@ def measure(
     features = torch.rand(1, CHANNELS, side, side, device=device, dtype=dtype)
     features = features.to(memory_format=torch.channels_last)
     works: dict[str, Callable[[], object]] = {
-        "model": lambda: stylizer.decoder(stylizer.encoder(content)),
+        "model": lambda: networks(stylizer, content, style),
         "matrix rate": lambda: a @ b,
         "convolution rate": lambda: layer(features),
     }

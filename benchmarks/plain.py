@@ -1,6 +1,7 @@
-"""The method as the usual scripts have it: eager float32, no fused step, both pictures encoded.
+"""The paper's method as the usual scripts have it: eager float32, both pictures encoded each time.
 
-What benchmarks/speed.py compares with; written from the paper, with the same weights as ours.
+What benchmarks/speed.py compares with; written from the paper. The weights of its decoder are
+random: they cost what trained ones do.
 """
 
 from __future__ import annotations
@@ -8,19 +9,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.encoder import IMAGENET_MEAN, IMAGENET_STD
-from model.weights import bundled
+from model.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from model.plain_decoder import PlainDecoder
+from model.weights import load_encoder
 
 ENCODER = "1_1 1_2 pool 2_1 2_2 pool 3_1 3_2 3_3 3_4 pool 4_1"
 DECODER = "4_1 up 3_4 3_3 3_2 3_1 up 2_2 2_1 up 1_2 1_1"
 
 
-def build(name: str, plan: str) -> nn.Sequential:
-    """Return the bundled encoder or decoder as a chain of PyTorch's own modules."""
-    tensors = {key: value.float() for key, value in load_file(bundled(name)).items()}
+def build(network: Encoder | PlainDecoder, plan: str) -> nn.Sequential:
+    """Return an encoder or decoder as a chain of PyTorch's own modules."""
+    tensors = network.state_dict()
     layers: list[nn.Module] = []
     for step in plan.split():
         if step == "pool":
@@ -32,15 +33,15 @@ def build(name: str, plan: str) -> nn.Sequential:
             convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3)
             convolution.load_state_dict({"weight": weight, "bias": bias})
             layers += [nn.ReflectionPad2d(1), convolution, nn.ReLU()]
-    return nn.Sequential(*layers[:-1] if name == "decoder" else layers)
+    return nn.Sequential(*layers[:-1] if isinstance(network, PlainDecoder) else layers)
 
 
 class Plain:
     """Encodes content and style, and decodes, for each picture anew."""
 
-    def __init__(self) -> None:
-        self.encoder = build("encoder", ENCODER)
-        self.decoder = build("decoder", DECODER)
+    def __init__(self, decoder: PlainDecoder | None = None) -> None:
+        self.encoder = build(load_encoder(), ENCODER)
+        self.decoder = build(decoder or PlainDecoder(), DECODER)
 
     @torch.no_grad()
     def stylize(self, content: Image.Image, style: Image.Image) -> Image.Image:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+
+from model.image import to_pixels, to_tensor
 
 # Least variance that is divided by, of colours in [0, 1]: below are steps of 8 bits, not colours.
 MIN_VARIANCE = 1e-4
-
-
-def keep_color(stylized: Image.Image, content: Image.Image) -> Image.Image:
-    """Return `stylized` with the chroma of `content`, both RGB and of one size.
-
-    Luminance-only transfer (Gatys et al. 2016, "Preserving color in neural artistic style
-    transfer", section 3.2), in Y'CbCr: luma from the stylized picture, chroma from the content.
-    """
-    luma = stylized.convert("YCbCr").getchannel("Y")
-    _, blue, red = content.convert("YCbCr").split()
-    return Image.merge("YCbCr", (luma, blue, red)).convert("RGB")
+# Rows of a picture that are worked on at once, where its pixels are bytes: what a huge one takes as
+# floats would not fit the memory.
+ROWS = 256
 
 
 class ColorMoments(NamedTuple):
@@ -75,6 +70,57 @@ def transport(own: ColorMoments, target: ColorMoments) -> ColorMap:
     between = power(root @ target.covariance @ root, 0.5, MIN_VARIANCE**2)
     matrix = inverse @ between @ inverse
     return ColorMap(matrix, target.mean - (matrix @ own.mean[..., None])[..., 0])
+
+
+class RunningColors:
+    """Moments of the colours of a picture that comes in parts."""
+
+    def __init__(self) -> None:
+        self._count = self._sum = self._products = torch.zeros((), dtype=torch.float64)
+
+    def add(self, image: Tensor, region: Tensor | None = None) -> None:
+        """Take in 1 x 3 x H x W in [0, 1]; `region` as in `color_moments`."""
+        colors = image.flatten(2).double()
+        counts = torch.ones_like(colors[:, :1]) if region is None else region.flatten(2).double()
+        # Of colours in [0, 1], a difference of float64 sums loses no digits that matter.
+        self._count = self._count + counts.sum(2)
+        self._sum = self._sum + (colors * counts).sum(2)
+        self._products = self._products + (colors * counts) @ colors.mT
+
+    def result(self) -> ColorMoments:
+        """Return the moments of all parts; of none, any finite ones."""
+        count = self._count.clamp_min(torch.finfo().eps)
+        mean, products = self._sum / count, self._products / count[:, :, None]
+        return ColorMoments(mean, products - mean[:, :, None] * mean[:, None, :])
+
+
+def keep_color(painted: np.ndarray, content: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
+    """Return `painted` with the mean and the covariance of the content's colours.
+
+    Against the other way, the content's chroma under the luma of what is painted (Gatys et al.
+    2016, "Preserving color in neural artistic style transfer", section 3.2), this keeps the
+    content's lights and darks as well: a night stays a night.
+
+    Args:
+        painted, content: H x W x 3, uint8.
+        opacity: H x W, uint8, how much of each pixel is seen; None: all.
+    """
+    moments = [RunningColors(), RunningColors()]
+    for rows in slices(len(painted)):
+        region = None if opacity is None else to_tensor(opacity[rows])
+        for running, pixels in zip(moments, (painted, content), strict=True):
+            running.add(to_tensor(pixels[rows]), region)
+    change = transport(*(running.result() for running in moments))
+    kept = np.empty_like(painted)
+    for rows in slices(len(painted)):
+        kept[rows] = to_pixels(change(to_tensor(painted[rows])))
+    return kept
+
+
+def slices(height: int) -> Iterator[slice]:
+    """Yield the rows of a picture, some at a time."""
+    for top in range(0, height, ROWS):
+        yield slice(top, top + ROWS)
 
 
 def power(matrix: Tensor, exponent: float, least: float = MIN_VARIANCE) -> Tensor:

@@ -56,6 +56,17 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def explain_precision(dtype: torch.dtype, device: torch.device) -> str:
+    """Return the precision with the reason that `auto` would have for or against it."""
+    name = str(dtype).removeprefix("torch.")
+    if device.type != "cpu":
+        return f"{name} on {device.type}"
+    has = torch.cpu.get_capabilities()
+    known = [each for each in ("amx_bf16", "avx512_bf16") if has.get(each)]
+    reason = f"has {known[0]}" if known else "has no bfloat16 in hardware"
+    return f"{name} (the processor {reason})"
+
+
 def reuse_freed_memory() -> None:
     """Let glibc's allocator keep large freed blocks instead of handing them back at once.
 

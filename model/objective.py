@@ -38,7 +38,7 @@ class Weights:
     style_taps: Sequence[str] = TAPS
     style_by: StyleBy = "gram"
     content: float = 1.0
-    style: float = 30.0
+    style: float = 3.0
     smoothness: float = 1.0
     outside: float = 1000.0
     pooling: Pooling = "max"

@@ -29,7 +29,7 @@ from model.stylizer import Stylizer
 
 Initial = Literal["recolored", "adain", "recolored-adain", "content", "style", "noise"]
 # What the style loss weighs where AdaIN's result is refined, whose content is given up already.
-REFINED_STYLE_WEIGHT = 100.0
+REFINED_STYLE_WEIGHT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,9 +89,11 @@ class Painting:
         Returns:
             RGB, or RGBA with the content's own alpha channel, in the content's size.
         """
-        result = Image.fromarray(painted[: self.content.height, : self.content.width])
+        painted = painted[: self.content.height, : self.content.width]
         if self.preserve_color:
-            result = keep_color(result, self.content)
+            opacity = None if self.opacity is None else np.asarray(self.opacity)
+            painted = keep_color(painted, np.asarray(self.content), opacity)
+        result = Image.fromarray(painted)
         if self.masks is not None:
             # What no mask covers is the content to the pixel.
             covered = functools.reduce(ImageChops.add, self.masks)

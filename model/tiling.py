@@ -14,12 +14,11 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.adain import EPSILON, ChannelStatistics, count_of, mean_and_variance, merge
-from model.color import ColorMoments
+from model.color import RunningColors
 from model.conditioning import Condition
 from model.encoder import STRIDE
 from model.image import to_pixels
@@ -101,28 +100,6 @@ class RunningStatistics:
         """Return the statistics of all parts; of none, any finite ones, as none of them is used."""
         _, mean, variance = merge(self._parts)
         return ChannelStatistics(mean, (variance + EPSILON).sqrt())
-
-
-class RunningColors:
-    """Moments of the colours of a picture that comes in parts."""
-
-    def __init__(self) -> None:
-        self.count = self.sum = self.products = torch.zeros((), dtype=torch.float64)
-
-    def add(self, image: Tensor, region: Tensor | None) -> None:
-        """Take in 1 x 3 x H x W in [0, 1]; `region` as for features."""
-        colors = image.flatten(2).double()
-        weighted = colors if region is None else colors * region.flatten(2)
-        self.count = self.count + count_of(image, region)[0, 0, 0]
-        # Of colours in [0, 1], a difference of float64 sums loses no digits that matter.
-        self.sum = self.sum + weighted.sum(2)
-        self.products = self.products + weighted @ colors.mT
-
-    def result(self) -> ColorMoments:
-        """Return the moments of all parts; of none, any finite ones."""
-        count = self.count.clamp_min(EPSILON)
-        mean, products = self.sum / count, self.products / count
-        return ColorMoments(mean, products - mean[:, :, None] * mean[:, None, :])
 
 
 class RunningStyle:

@@ -48,7 +48,7 @@ def fingerprint(*networks: nn.Module) -> str:
     for network in networks:
         for name, tensor in sorted(network.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
+            digest.update(tensor.cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

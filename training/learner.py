@@ -214,7 +214,7 @@ class DecoderLearner:
 
     def _losses(self, batch: ReusedPair) -> tuple[Tensor, Tensor]:
         content, target = self._draw(batch)
-        detail = draw_detail(self._seed, int(batch.position[0]))
+        detail = draw_detail(self._seed, int(batch.step[0]))
         image = self._paint(content.image, content.taps, content.own, target.style, detail)
         taps = self.encoder(image.contiguous(memory_format=torch.channels_last))
         kept = [
@@ -351,9 +351,9 @@ def white(features: Tensor, own: ChannelStatistics) -> Tensor:
     return (features.float() - own.mean) / own.std
 
 
-def draw_detail(seed: int, position: int) -> float:
-    """Return the `detail` of the batch that begins at a position, in [-1, 1]."""
-    random = np.random.default_rng((seed, position, 1))
+def draw_detail(seed: int, step: int) -> float:
+    """Return the `detail` of a step, in [-1, 1]: one for all its batches."""
+    random = np.random.default_rng((seed, step, 1))
     return float(np.clip(random.uniform(-DETAIL_REACH, DETAIL_REACH), -1, 1))
 
 

@@ -40,6 +40,7 @@ class ReusedPair(NamedTuple):
         content_item, style_item: numbers that stand for these very crops.
         identity: 1 where the content is its own style and should come back unchanged, else 0.
         position: in the stream, from 0.
+        step: that the pair is learned from, from 0.
     """
 
     content: Tensor
@@ -48,6 +49,7 @@ class ReusedPair(NamedTuple):
     style_item: Tensor
     identity: Tensor
     position: Tensor
+    step: Tensor
 
 
 class ReusedPairs(Dataset[ReusedPair]):
@@ -93,6 +95,7 @@ class ReusedPairs(Dataset[ReusedPair]):
             torch.tensor(style_item),
             content.new_tensor(identity),
             torch.tensor(place.position),
+            torch.tensor(place.step),
         )
 
     def batches(self, stream: Stream, device: torch.device) -> Iterator[ReusedPair]:
@@ -106,7 +109,7 @@ class ReusedPairs(Dataset[ReusedPair]):
         loader = DataLoader(
             self, batch_sampler=stream, num_workers=0 if in_memory else self._workers
         )
-        for content, style, content_item, style_item, identity, position in loader:
+        for content, style, content_item, style_item, identity, position, step in loader:
             yield ReusedPair(
                 to_device(content, device),
                 to_device(style, device),
@@ -114,6 +117,7 @@ class ReusedPairs(Dataset[ReusedPair]):
                 style_item,
                 identity.to(device),
                 position,
+                step,
             )
 
     def first_styles(self, count: int, side: int) -> Iterator[Tensor]:

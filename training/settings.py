@@ -84,10 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> 
     for known in fields(settings):
         options, meaning = dict(known.metadata["options"]), known.metadata["meaning"]
         if known.metadata["positional"]:
-            count = None if known.default is MISSING else "?"
-            parser.add_argument(
-                known.name, help=meaning, nargs=count, default=argparse.SUPPRESS, **options
-            )
+            if known.default is not MISSING:
+                options |= {"nargs": "?", "default": known.default}
+            parser.add_argument(known.name, help=meaning, **options)
             continue
         if known.default is MISSING:
             options["required"] = True

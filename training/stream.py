@@ -21,11 +21,13 @@ class Place(NamedTuple):
         position: in the stream, from 0; with the seed, all that decides the item's randomness.
         side: of its crops, in pixels.
         fraction: how far the run is, in [0, 1].
+        step: that the item is learned from, from 0.
     """
 
     position: int
     side: int
     fraction: float
+    step: int = 0
 
 
 class Stream(Sampler[list[Place]]):
@@ -62,6 +64,6 @@ class Stream(Sampler[list[Place]]):
             stage = stage_at(self._stages, fraction)
             for number in range(self._share):
                 first = position + (self._rank * self._share + number) * stage.batch
-                yield [Place(first + i, stage.side, fraction) for i in range(stage.batch)]
+                yield [Place(first + i, stage.side, fraction, step) for i in range(stage.batch)]
             position += self._processes * self._share * stage.batch
             step += 1

@@ -139,6 +139,7 @@ async function describe(refine) {
     });
   }
   add("alpha", String($("alpha").valueAsNumber / 100));
+  add("detail", String($("detail").valueAsNumber / 100));
   if ($("preserve-color").checked) add("preserve_color", "true");
   add("style_size", $("style-size").value);
   // Smaller contents keep their size; one that could not be measured here is measured there.
@@ -197,7 +198,14 @@ function showProblem(problem, request) {
 
 function showValues() {
   $("alpha-value").textContent = `${$("alpha").value} %`;
+  $("detail-value").textContent = detailInWords($("detail").valueAsNumber);
   $("style-size-value").textContent = $("style-size").value;
+}
+
+/** Return how much of the picture is kept: "bold +40" for more of the style, "fine +40" for less. */
+function detailInWords(value) {
+  if (!value) return "balanced";
+  return value < 0 ? `bold +${-value}` : `fine +${value}`;
 }
 
 const regionsApply = () => styles.chosen.length === 2 && !mask.empty && content?.bitmap;
@@ -212,7 +220,7 @@ function showRegions() {
   styles.chosen.forEach((style, i) => { if (i < 2) $(`brush-${i}`).textContent = style.name; });
 }
 
-for (const id of ["alpha", "style-size"]) $(id).oninput = () => { showValues(); render(); };
+for (const id of ["alpha", "detail", "style-size"]) $(id).oninput = () => { showValues(); render(); };
 $("preserve-color").onchange = render;
 $("size").onchange = async () => {
   if (content) await fitContent();

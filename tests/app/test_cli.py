@@ -57,13 +57,13 @@ def test_every_control(stylizer, style, other_style):
     mask = Image.linear_gradient("L").resize((96, 64))
     mask.save("mask.png")
     code = stylize(
-        "content.jpg", "style.png", "other.png", "-o", "out.png", "--alpha", "0.7", "--weight", "3",
-        "--weight", "1", "--preserve-color", "--mask", "mask.png", "--mask", "mask.png",
-        "--size", "48",
+        "content.jpg", "style.png", "other.png", "-o", "out.png", "--alpha", "0.7",
+        "--detail", "0.5", "--weight", "3", "--weight", "1", "--preserve-color", "--mask",
+        "mask.png", "--mask", "mask.png", "--size", "48",
     )  # fmt: skip
     assert code == 0
     expected = stylizer.stylize(
-        photo(), [style, other_style], weights=[3, 1], alpha=0.7, masks=[mask, mask],
+        photo(), [style, other_style], weights=[3, 1], alpha=0.7, detail=0.5, masks=[mask, mask],
         preserve_color=True, size=48,
     )  # fmt: skip
     assert difference(read_image("out.png"), expected) == 0
@@ -138,6 +138,7 @@ def test_a_glob_of_equal_names_is_refused(capsys):
         (["content.jpg", "notes.txt"], "notes.txt: these bytes are no JPEG"),
         (["empty", "style.png"], "empty: this folder has no picture files"),
         (["content.jpg", "style.png", "--alpha", "2"], "--alpha must be from 0 to 1, and is 2"),
+        (["content.jpg", "style.png", "--detail", "2"], "--detail must be from -1 to 1, and is 2"),
         (["content.jpg", "style.png", "--size", "8"], "--size must be at least 16, and is 8"),
         (["content.jpg", "style.png", "--weight", "-1"], "a weight must be a number above 0"),
         (["content.jpg", "style.png", "other.png", "--mask", "style.png"], "as many masks"),

@@ -51,6 +51,8 @@ BAD_REQUESTS = {
     "urlencoded": (422, "invalid-parameter", "content is missing", {"data": {"alpha": "1"}}),
     "unknown field": (422, "invalid-parameter", "aplha is no field", fields(aplha="1")),
     "alpha too high": (422, "invalid-parameter", "alpha: input should be", fields(alpha="1.01")),
+    "detail too low": (422, "invalid-parameter", "detail: input should be", fields(detail="-1.01")),
+    "detail NaN": (422, "invalid-parameter", "detail: input should be", fields(detail="nan")),
     "alpha negative": (422, "invalid-parameter", "alpha: input should be", fields(alpha="-1")),
     "alpha NaN": (422, "invalid-parameter", "alpha: input should be", fields(alpha="nan")),
     "alpha infinite": (422, "invalid-parameter", "alpha: input should be", fields(alpha="inf")),

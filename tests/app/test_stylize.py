@@ -61,6 +61,12 @@ def test_a_request_keeps_the_id_that_a_proxy_gave_it(post):
     assert post(headers={"X-Request-ID": "a b\t<c>"}).headers["x-request-id"] != "a b\t<c>"
 
 
+def test_detail(post, stylizer, style):
+    result = picture(post(detail="-0.5"))
+    assert difference(result, stylizer.stylize(photo(), style, detail=-0.5)) == 0
+    assert difference(result, picture(post(detail="1"))) > 0.5
+
+
 def test_alpha(post, plain, stylizer, style):
     result = picture(post(alpha="0.25"))
     assert difference(result, stylizer.stylize(photo(), style, alpha=0.25)) == 0

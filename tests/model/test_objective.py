@@ -181,5 +181,5 @@ def test_every_layer_can_be_named(stylizer):
         (24, 32),
         (12, 16),
     ]
-    for tap, features in zip(TAPS, stylizer.encoder.taps(CONTENT), strict=True):
+    for tap, features in zip(TAPS, stylizer.encoder(CONTENT), strict=True):
         torch.testing.assert_close(found[tap], features)

@@ -66,7 +66,7 @@ def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch, which)
     content = noise(300, 210)
     whole = stylizer.stylize(content, style)
     if which == "encoder":
-        monkeypatch.setattr("model.tiling.HALO", HALO - 1)
+        monkeypatch.setattr("model.tiling.HALO", HALO // 2)
     else:
         monkeypatch.setattr(type(stylizer.decoder), "halo", stylizer.decoder.halo // 2)
     tiled = stylizer.stylize(content, style, tile=64)

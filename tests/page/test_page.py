@@ -77,6 +77,7 @@ def test_the_sample_can_be_tried(visitor):
 
 CONTROLS = {
     "alpha": lambda v: v.set("alpha", 30),
+    "detail": lambda v: v.set("detail", 100),
     "style size": lambda v: v.set("style-size", 96),
     "colours": lambda v: v.page.check("#preserve-color"),
     "another style": lambda v: tile(v, NAMES[2]).click(),

@@ -19,13 +19,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from model.decoder import Decoder
 from model.image import read_image
-from model.weights import load_weights
+from model.plain_decoder import PlainDecoder
+from model.weights import load_decoder, save_weights
 from tests.pictures import photo, write_pictures
 from tests.training.conftest import losses_of
 from training.command import FAILED, STOPPED
-from training.decoder import Settings, build_learner, load_pairs, main
-from training.encoder import TorchvisionSettings
+from training.decoder import (
+    PlainSettings,
+    Settings,
+    build_learner,
+    calibrate,
+    load_pairs,
+    main,
+)
+from training.encoder import PytorchAdainSettings, TorchvisionSettings, Vgg19Settings
 from training.errors import TrainingError
+from training.learner import DecoderLearner, draw_detail
 from training.pretrain import PretrainSettings
 from training.processes import Process, meeting_point
 from training.progress import Progress, RunningMean
@@ -37,10 +46,18 @@ CPU = torch.device("cpu")
 ALONE = Process(0, 1, CPU)
 
 
-@pytest.fixture
-def settings(pairs_folder, tmp_path) -> Settings:
+AnySettings = Settings | PlainSettings
+
+
+@pytest.fixture(autouse=True)
+def few_styles_to_calibrate_on(monkeypatch):
+    monkeypatch.setattr("training.decoder.CALIBRATION_STYLES", 8)
+
+
+def small(settings: type[AnySettings], pairs_folder: Path, tmp_path: Path) -> AnySettings:
     """A run of six small steps, in float32."""
-    return Settings(
+    return settings(
+        kind="plain" if settings is PlainSettings else "modulated",
         content=[pairs_folder / "contents"],
         style=[pairs_folder / "styles"],
         out=tmp_path / "run",
@@ -50,18 +67,39 @@ def settings(pairs_folder, tmp_path) -> Settings:
     )
 
 
+@pytest.fixture
+def settings(pairs_folder, tmp_path) -> Settings:
+    """A run of our decoder."""
+    return small(Settings, pairs_folder, tmp_path)
+
+
+@pytest.fixture
+def plain(pairs_folder, tmp_path) -> PlainSettings:
+    """A run of the paper's decoder."""
+    return small(PlainSettings, pairs_folder, tmp_path)
+
+
+@pytest.fixture(params=["modulated", "plain"])
+def either(request, pairs_folder, tmp_path) -> AnySettings:
+    """A run of each kind."""
+    kind = PlainSettings if request.param == "plain" else Settings
+    return small(kind, pairs_folder, tmp_path)
+
+
 def flags(settings: Settings) -> list[str]:
     return [
         "--content", *map(str, settings.content), "--style", *map(str, settings.style),
         "--out", str(settings.out), "--steps", str(settings.steps), "--crops", *settings.crops,
-        "--precision", settings.precision, "--rate", str(settings.rate),
+        "--kind", settings.kind, "--precision", settings.precision, "--rate", str(settings.rate),
         "--checkpoint-minutes", str(settings.checkpoint_minutes),
         *(["--step-batches", str(settings.step_batches)] if settings.step_batches else []),
     ]  # fmt: skip
 
 
-def make_run(settings: Settings) -> Run:
-    return Run(settings, ALONE, build_learner(settings, ALONE), load_pairs(settings, CPU))
+def make_run(settings: AnySettings) -> Run:
+    run = Run(settings, ALONE, build_learner(settings, ALONE), load_pairs(settings, CPU))
+    calibrate(run)
+    return run
 
 
 def train(settings: Settings, steps: int | None = None) -> list[dict[str, float]]:
@@ -71,13 +109,14 @@ def train(settings: Settings, steps: int | None = None) -> list[dict[str, float]
 def saved(settings: Settings) -> dict[str, torch.Tensor]:
     state = torch.load(settings.out / "checkpoint.pt", weights_only=True)["state"]["learner"]
     tensors = {f"{part} {k}": v for part in ("decoder", "average") for k, v in state[part].items()}
-    for number, moments in state["optimizer"]["state"].items():
-        tensors |= {f"{number} {name}": value for name, value in moments.items()}
+    for optimizer in {"optimizer", "adam", "muon"} & state.keys():
+        for number, moments in state[optimizer]["state"].items():
+            tensors |= {f"{optimizer} {number} {k}": value for k, value in moments.items()}
     return tensors
 
 
-@pytest.mark.slow
-def test_four_pictures_are_learned_by_heart(settings, tmp_path):
+@pytest.fixture
+def four_pictures(tmp_path):
     def paint(seed: int) -> Image.Image:
         return photo(48, 48, seed=seed)
 
@@ -85,21 +124,107 @@ def test_four_pictures_are_learned_by_heart(settings, tmp_path):
         return photo(48, 48, seed=5 + seed)
 
     write_pictures(tmp_path, {"contents": paint, "styles": paint_other}, 2)
-    settings = replace(
-        settings,
-        content=[tmp_path / "contents"],
-        style=[tmp_path / "styles"],
-        steps=200,
-        crops=["48x2"],
-        rate=2e-3,
-        identity_share=0.0,
-    )
-    run = make_run(settings)
+    return {
+        "content": [tmp_path / "contents"],
+        "style": [tmp_path / "styles"],
+        "crops": ["48x2"],
+        "identity_share": 0.0,
+    }
+
+
+@pytest.mark.slow
+def test_the_plain_decoder_learns_four_pictures_by_heart(plain, four_pictures):
+    run = make_run(replace(plain, steps=200, rate=2e-3, **four_pictures))
     totals = [p.values["content"] + 10 * p.values["style"] for p in run.train()]
     assert mean(totals[-10:]) < totals[0] / 10
 
 
-def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(settings, tmp_path):
+@pytest.mark.slow
+def test_our_decoder_learns_from_nothing(settings, four_pictures):
+    """It starts as the content in the style's colours, which is far in covariance, not in mean."""
+    run = make_run(replace(settings, steps=150, cool=50.0, **four_pictures))
+    steps = [progress.values for progress in run.train()]
+    style = [3 * step["covariance"] + 4 * step["mean"] for step in steps]
+    assert mean(style[-20:]) < 0.75 * mean(style[:5])
+    assert all(share < 0.05 for share in run.learner.dead_shares().values())
+
+
+def test_a_new_decoder_paints_the_content_in_the_styles_colours(settings):
+    run = make_run(settings)
+    first = next(iter(run.train())).values
+    assert first["content"] < 0.5
+    assert first["range"] < 0.05
+
+
+def test_what_a_new_decoder_is_given_has_mean_0_and_deviation_1(settings):
+    learner = make_run(settings).learner
+    assert torch.equal(learner.decoder.center4, learner.average.center4)
+    assert learner.decoder.center4.abs().max() > 0.1
+    assert learner.decoder.modulation.mean.abs().max() > 0.1
+
+
+def test_the_average_is_calibrated_too_and_is_what_is_written(settings):
+    train(settings)
+    written = load_decoder(settings.out / "decoder.safetensors")
+    learner = make_run(settings).learner
+    torch.testing.assert_close(written.center1, learner.average.center1, rtol=1e-3, atol=1e-3)
+
+
+def test_detail_is_drawn_from_end_to_end_and_by_step_alone():
+    drawn = [draw_detail(0, step) for step in range(400)]
+    assert min(drawn) == -1
+    assert max(drawn) == 1
+    assert abs(mean(drawn)) < 0.1
+    assert drawn == [draw_detail(0, step) for step in range(400)]
+
+
+def test_both_ends_of_detail_are_learned(settings):
+    run = make_run(settings)
+    list(run.train())
+    weights = run.learner.decoder.detail.conv4_1.weight
+    assert weights.abs().max() > 0
+
+
+def test_dead_channels_are_told_of(either, monkeypatch, caplog):
+    """The fault of an earlier decoder, whose channels mostly never fired, must not hide again."""
+    run = make_run(either)
+    next(iter(run.train()))
+    shares = run.learner.dead_shares()
+    assert "conv4_1" in shares
+    assert "conv1_2" in shares
+    with torch.no_grad():
+        network = run.learner.average
+        of = network.convolutions if isinstance(network, Decoder) else network
+        of.conv2_1.bias -= 1e6
+    assert run.learner.dead_shares()["conv2_1"] == 1
+
+
+def test_a_run_with_dead_channels_is_warned_of(settings, monkeypatch, caplog):
+    monkeypatch.setattr(DecoderLearner, "dead_shares", lambda self: {"conv2_1": 0.6})
+    assert main(flags(settings)) == 0
+    assert "channels that never fire: dead conv2_1 60%" in caplog.text
+
+
+def test_a_run_goes_on_from_weights_of_its_own_kind_alone(settings, plain, tmp_path, capsys):
+    torch.manual_seed(0)
+    ours, papers = tmp_path / "ours.safetensors", tmp_path / "papers.safetensors"
+    save_weights(Decoder([96, 80, 48, 24]), ours)
+    save_weights(PlainDecoder(), papers)
+    assert main([*flags(settings), "--decoder", str(ours)]) == 0
+    assert load_decoder(settings.out / "decoder.safetensors").convolutions.conv1_1.in_channels == 24
+    for run, other in ((settings, papers), (plain, ours)):
+        run = replace(run, out=tmp_path / f"from {other.stem}")
+        assert main([*flags(run), "--decoder", str(other)]) == FAILED
+        assert "of the other kind" in capsys.readouterr().err
+
+
+def test_a_width_is_that_of_a_new_decoder(settings):
+    learner = make_run(replace(settings, width=0.5)).learner
+    assert learner.decoder.convolutions.conv3_1.out_channels == 64
+
+
+def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(either, tmp_path):
+    settings = either
     whole = train(settings)
     parted = replace(settings, out=tmp_path / "parted")
     before = train(parted, steps=2)
@@ -122,7 +247,7 @@ def test_pictures_that_do_not_fit_in_memory_give_the_same_run(settings, tmp_path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rate": 1e-4}, "rate was 0.0005 and is 0.0001"),
+        ({"rate": 1e-4}, "rate was 0.0002 and is 0.0001"),
         ({"steps": 9}, "steps was 6 and is 9"),
         ({"crops": ["32x2"]}, "crops was"),
         ({"seed": 1}, "seed was 0 and is 1"),
@@ -171,7 +296,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_pictures(set
     run = make_run(settings)
     before = (settings.out / "checkpoint.pt").read_bytes()
     with torch.no_grad():
-        run.learner.decoder.conv1_1.bias.fill_(float("inf"))
+        run.learner.decoder.convolutions.color.bias.fill_(float("inf"))
     with pytest.raises(
         TrainingError, match=r"not finite at step 3 .*contents/0\d.png in "
     ) as error:
@@ -200,17 +325,18 @@ def test_a_full_disk_leaves_the_last_checkpoint(settings):
 def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monkeypatch):
     monkeypatch.setattr("training.progress.SCALAR_STEPS", 2)
     assert main(flags(settings)) == 0
-    load_weights(Decoder(), settings.out / "decoder.safetensors")
+    assert isinstance(load_decoder(settings.out / "decoder.safetensors"), Decoder)
     assert read_image(settings.out / "sheet.png").width > 3 * 192
     record = json.loads((settings.out / "record.json").read_text())
     assert record["steps"] == 6
     assert record["items"] == 12
     assert record["content"]["pictures"] == {str(settings.content[0]): 2}
-    assert set(record["losses"]) == {"content", "style", "range", "identity"}
+    assert set(record["losses"]) == set(DecoderLearner.terms)
     assert record["ran_on"]["torch"] == torch.__version__.split("+")[0]
     logs = EventAccumulator(str(settings.out / "logs")).Reload()
     assert logs.Tags()["images"] == ["sheet"]
-    assert {"content", "style", "steps per second", "waiting"} <= set(logs.Tags()["scalars"])
+    expected = {"content", "covariance", "steps per second", "waiting", "dead conv4_1"}
+    assert expected <= set(logs.Tags()["scalars"])
     assert "done: step 6" in capsys.readouterr().out
 
 
@@ -411,6 +537,9 @@ def test_every_flag_is_documented_and_every_documented_flag_exists():
     documented = set(re.findall(r"--[a-z][a-z-]+", Path("docs/training.md").read_text()))
     commands = (
         Settings,
+        PlainSettings,
+        Vgg19Settings,
+        PytorchAdainSettings,
         PretrainSettings,
         RefineSettings,
         TorchvisionSettings,

@@ -1,7 +1,16 @@
+import pytest
 import torch
 
 from model.adain import ChannelStatistics, adain, channel_statistics
-from training.losses import content_loss, identity_loss, range_loss, style_loss
+from training.losses import (
+    content_loss,
+    correlation_loss,
+    covariance,
+    identity_loss,
+    range_loss,
+    relative_distance,
+    style_loss,
+)
 
 
 def features(seed: int, channels: int = 5) -> torch.Tensor:
@@ -47,3 +56,42 @@ def test_only_contents_that_are_their_own_style_are_to_come_back():
     image, content = torch.zeros(4, 3, 2, 2), torch.full((4, 3, 2, 2), 0.5)
     assert identity_loss(image, content, torch.tensor([1.0, 0, 0, 0])) == 0.25 / 4
     assert identity_loss(image, content, torch.zeros(4)) == 0
+
+
+def test_the_correlation_loss_is_1_less_the_correlation_of_each_channel():
+    x, y = features(0), features(1)
+    own = channel_statistics(y)
+    loss = correlation_loss(x, (y - own.mean) / own.std)
+    expected = torch.stack(
+        [
+            torch.stack(
+                [1 - torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+                 for a, b in zip(one, other, strict=True)]
+            ).mean()
+            for one, other in zip(x, y, strict=True)
+        ]
+    )  # fmt: skip
+    torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_covariance_is_that_of_the_channels():
+    x = features(0)
+    expected = torch.stack([torch.cov(one.flatten(1), correction=0) for one in x])
+    torch.testing.assert_close(covariance(x), expected)
+
+
+def test_covariance_of_half_precision_has_no_negative_variance():
+    flat = 7 + 1e-3 * features(0)
+    assert covariance(flat.bfloat16()).diagonal(dim1=1, dim2=2).min() >= 0
+
+
+def test_covariance_of_large_features_is_taken_over_some_positions():
+    smooth = torch.linspace(0, 1, 256).expand(1, 1, 256, 256)
+    assert torch.isclose(covariance(smooth), smooth.var(), rtol=0.02).all()
+
+
+def test_the_relative_distance_is_the_same_for_faint_and_for_strong_styles():
+    a, b = features(0), features(1)
+    assert torch.isclose(relative_distance(a, b), relative_distance(1000 * a, 1000 * b))
+    assert relative_distance(a, a) == 0
+    assert relative_distance(a, -a) == pytest.approx(2, rel=1e-4)
