@@ -2,8 +2,10 @@
 
     python -m benchmarks.gallery -o docs/gallery.jpg
     python -m benchmarks.gallery -o docs/quality.jpg --before FOLDER
+    python -m benchmarks.gallery -o docs/detail.jpg --details -1 -0.5 0 0.5 1
 
-With --before, what the weights in that folder make stands left of what the others make.
+With --before, what the weights in that folder make stands left of what the others make. With
+--details, each row is one content in one style, with more and more of the content kept.
 
 The contents come with scikit-image: astronaut (NASA, public domain), chelsea (Stefan van der Walt,
 CC0), coffee (Rachel Michetti, CC0), rocket (SpaceX, CC0).
@@ -45,6 +47,22 @@ def compare(
     return tile([header, *rows], cell)
 
 
+def show_details(
+    stylizer: Stylizer,
+    contents: Sequence[Image.Image],
+    styles: Sequence[Image.Image],
+    details: Sequence[float],
+    cell: int,
+) -> Image.Image:
+    """Return a row for each content and its style: both, and the result at each `detail`."""
+    rows = []
+    for content, style in zip(contents, styles, strict=True):
+        square, encoded = ImageOps.fit(content, (cell, cell)), stylizer.encode_style(style)
+        results = [stylizer.stylize(square, encoded, detail=detail) for detail in details]
+        rows.append([square, style, *results])
+    return tile(rows, cell)
+
+
 def skimage_pictures() -> list[Image.Image]:
     """Return scikit-image's pictures named above."""
     from skimage import data
@@ -61,6 +79,9 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--decoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--before", type=Path, help="folder of an encoder and a decoder")
+    parser.add_argument(
+        "--details", type=float, nargs="+", help="values from -1 to 1, a column each"
+    )
     args = parser.parse_args()
     contents = skimage_pictures()
     painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
@@ -71,6 +92,8 @@ def main() -> None:
             encoder=args.before / "encoder.safetensors", decoder=args.before / "decoder.safetensors"
         )
         sheet = compare(before, stylizer, contents, styles, cell=224)
+    elif args.details:
+        sheet = show_details(stylizer, contents, styles, args.details, cell=256)
     else:
         sheet = make_sheet(stylizer, contents, styles, cell=320)
     sheet.save(args.output, quality=88)

@@ -1,4 +1,4 @@
-"""Judge weights: every content in every style, scored, beside other methods' results.
+"""Judge weights: contents in styles, scored, beside other methods' results.
 
     python -m training.evaluate --decoder runs/one/decoder.safetensors --out runs/one/scores
     python -m training.evaluate --out runs/two/scores --against runs/one/scores/pictures
@@ -10,21 +10,27 @@ pictures/CONTENT_STYLE.png; a folder of pictures so named is what --against take
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from model import Stylizer, read_image
+from model import Style, Stylizer, read_image
+from model.color import color_moments, transport
+from model.descent import Budget
 from model.encoder import Encoder
 from model.errors import naming
-from model.image import flatten, list_pictures
+from model.image import flatten, list_pictures, to_pixels, to_tensor
+from model.optimization import Optimization, optimize
+from model.painting import Painting
 from model.weights import load_encoder
 from training.command import command_parser, guarded
 from training.errors import TrainingError
@@ -35,6 +41,10 @@ from training.sheet import tile
 EVALUATION = Path("../shared/data/eval")
 OURS = "ours"
 RESULTS = "pictures"
+SHEET_ROWS = 12
+# Places of the styles that one content meets lie so far apart.
+STRIDE = 5
+OPTIMIZATION_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,19 @@ class EvaluateSettings(Settings):
     against: Sequence[Path] = setting(
         "folders of other methods' results, CONTENT_STYLE.png each", (), type=Path, nargs="+"
     )
-    size: int = setting("pictures are cut to squares of so many pixels", 256, bounds=(64, 1024))
+    size: int = setting("pictures are cut to squares of so many pixels", 512, bounds=(64, 1024))
+    styles: int = setting(
+        "styles that each content meets, spread over all; 0: every one", 2, bounds=(0, math.inf)
+    )
+    detail: Sequence[float] = setting("a row for each", (0.0,), type=float, nargs="+")
+    beside: Sequence[str] = setting(
+        "rows to compare with: the content untouched, the content in the style's colours, 60 steps "
+        "of optimisation",
+        ("content", "recolored"),
+        type=str,
+        nargs="*",
+        choices=("content", "recolored", "optimized"),
+    )
     device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto")
     precision: str = setting("of the stylization", "auto")
 
@@ -92,24 +114,32 @@ def evaluate(settings: EvaluateSettings, stop: threading.Event) -> bool:
         read_squares(folder, settings.size) for folder in (settings.content, settings.style)
     )
     judge = Judge(load_judge(settings.judge))
-    methods = {OURS: stylizing(settings, contents, styles)}
+    stylizer, encoded = load_ours(settings, styles)
+    methods: dict[str, Method] = {}
+    for detail in settings.detail:
+        name = OURS if detail == 0 else f"{OURS}, detail {detail:g}"
+        methods[name] = stylizing(stylizer, encoded, contents, detail)
+    for name in settings.beside:
+        methods[name] = BESIDE[name](stylizer, contents, styles)
     for folder in settings.against:
         methods[name_method(folder)] = reading(folder, settings.size)
     folder = settings.out / RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     rows: list[list[Image.Image | None]] = []
-    pairs = [(content, style) for style in styles for content in contents]
-    on_sheet = set(pairs[:: len(contents) + 1])
+    pairs = choose_pairs(list(contents), list(styles), settings.styles)
+    on_sheet = set(pairs[:: max(1, len(pairs) // SHEET_ROWS)])
+    seen_contents = {name: judge.look(image) for name, image in contents.items()}
+    seen_styles = {name: judge.look(image) for name, image in styles.items()}
     for content, style in tqdm(pairs, unit="pair", disable=None):
         if stop.is_set():
             return False
         row: list[Image.Image | None] = [contents[content], styles[style]]
         for name, make in methods.items():
             image, seconds = make(content, style)
-            if name == OURS:
+            if name == next(iter(methods)):
                 image.save(folder / f"{content}_{style}.png")
-            scores = judge.score(contents[content], styles[style], image)
+            scores = judge.score(seen_contents[content], seen_styles[style], image)
             results.append(Result(name, content, style, seconds, scores))
             row.append(image)
         if (content, style) in on_sheet:
@@ -146,27 +176,86 @@ def load_judge(path: Path | None) -> Encoder:
     return load_encoder(path).eval().requires_grad_(False)
 
 
-def stylizing(
-    settings: EvaluateSettings, contents: dict[str, Image.Image], styles: dict[str, Image.Image]
-) -> Method:
-    """Return the method that is ours, with the weights that the settings name."""
+def choose_pairs(
+    contents: Sequence[str], styles: Sequence[str], count: int
+) -> list[tuple[str, str]]:
+    """Return pairs of names: content i meets the styles i, i + 5 and so on, or all."""
+    if count == 0 or count >= len(styles):
+        return [(content, style) for style in styles for content in contents]
+    return [
+        (content, styles[(place + STRIDE * number) % len(styles)])
+        for place, content in enumerate(contents)
+        for number in range(count)
+    ]
+
+
+def load_ours(
+    settings: EvaluateSettings, styles: Mapping[str, Image.Image]
+) -> tuple[Stylizer, dict[str, Style]]:
+    """Return the weights that the settings name, and the encoded styles."""
     stylizer = Stylizer.load(
         encoder=settings.encoder,
         decoder=settings.decoder,
         device=settings.device,
         precision=settings.precision,
     )
-    encoded = {
+    return stylizer, {
         name: stylizer.encode_style(image, style_size=settings.size)
         for name, image in styles.items()
     }
 
+
+def stylizing(
+    stylizer: Stylizer,
+    encoded: Mapping[str, Style],
+    contents: Mapping[str, Image.Image],
+    detail: float,
+) -> Method:
+    """Return the method that is ours, at a `detail`."""
+
     def stylize(content: str, style: str) -> tuple[Image.Image, float | None]:
         start = time.perf_counter()
-        image = stylizer.stylize(contents[content], encoded[style])
+        image = stylizer.stylize(contents[content], encoded[style], detail=detail)
         return image, time.perf_counter() - start
 
     return stylize
+
+
+def untouched(
+    stylizer: Stylizer, contents: Mapping[str, Image.Image], styles: Mapping[str, Image.Image]
+) -> Method:
+    """Return the method that leaves the content as it is."""
+    return lambda content, style: (contents[content], None)
+
+
+def recoloring(
+    stylizer: Stylizer, contents: Mapping[str, Image.Image], styles: Mapping[str, Image.Image]
+) -> Method:
+    """Return the method that gives the content the style's colours, and nothing else."""
+
+    def recolor(content: str, style: str) -> tuple[Image.Image, float | None]:
+        image, other = (to_tensor(np.asarray(each)) for each in (contents[content], styles[style]))
+        change = transport(color_moments(image), color_moments(other))
+        return Image.fromarray(to_pixels(change(image))), None
+
+    return recolor
+
+
+def optimizing(
+    stylizer: Stylizer, contents: Mapping[str, Image.Image], styles: Mapping[str, Image.Image]
+) -> Method:
+    """Return the method of Gatys et al., with our defaults and 60 steps."""
+
+    def descend(content: str, style: str) -> tuple[Image.Image, float | None]:
+        start, image = time.perf_counter(), contents[content]
+        how = Optimization(budget=Budget(steps=OPTIMIZATION_STEPS), style_size=image.height)
+        *_, last = optimize(stylizer, Painting.plan(image, 1), [styles[style]], how)
+        return last.picture(), time.perf_counter() - start
+
+    return descend
+
+
+BESIDE = {"content": untouched, "recolored": recoloring, "optimized": optimizing}
 
 
 def reading(folder: Path, size: int) -> Method:

@@ -26,6 +26,7 @@ from training.losses import (
     identity_loss,
     range_loss,
     relative_distance,
+    white,
 )
 from training.optimizers import BETAS, Average, Muon, take_step
 from training.processes import Process, add_gradients
@@ -344,11 +345,6 @@ def join(styles: Sequence[Style]) -> Style:
         taps.append(ChannelStatistics(mean, std))
     mean, covariances = map(torch.cat, zip(*(style.colors for style in styles), strict=True))
     return Style(tuple(taps), ColorMoments(mean, covariances))
-
-
-def white(features: Tensor, own: ChannelStatistics) -> Tensor:
-    """Return features with mean 0 and deviation 1 in each channel, float32."""
-    return (features.float() - own.mean) / own.std
 
 
 def draw_detail(seed: int, step: int) -> float:

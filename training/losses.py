@@ -75,12 +75,16 @@ def correlation_loss(features: Tensor, content: Tensor) -> Tensor:
 
     Args:
         features: the result's, N x C x H x W, any floating dtype.
-        content: the content's, brought to mean 0 and deviation 1 per channel.
+        content: the content's, as `white` returns them.
     """
-    own = channel_statistics(features)
     # Half the mean squared distance of what is normalised is 1 less the correlation.
-    white = (features.float() - own.mean) / own.std
-    return (white - content).square().mean((1, 2, 3)) / 2
+    normalized = white(features, channel_statistics(features))
+    return (normalized - content).square().mean((1, 2, 3)) / 2
+
+
+def white(features: Tensor, own: ChannelStatistics) -> Tensor:
+    """Return features with mean 0 and deviation 1 in each channel, float32."""
+    return (features.float() - own.mean) / own.std
 
 
 def covariance(features: Tensor) -> Tensor:

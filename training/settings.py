@@ -94,7 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> 
             options["action"] = "store_true"
         elif known.default is not None:
             options.setdefault("type", type(known.default))
-            shown = " ".join(known.default) if options.get("nargs") else known.default
+            several = bool(options.get("nargs"))
+            shown = " ".join(map(str, known.default)) if several else known.default
             meaning += f" (default {shown})"
         flag = "--" + known.name.replace("_", "-")
         # What is not given is left to the dataclass's default.

@@ -1,8 +1,9 @@
 """Colours of pictures: their moments, and how one takes on those of another."""
 
+import numpy as np
 import torch
 
-from model.color import color_moments, transport
+from model.color import RunningColors, color_moments, keep_color, transport
 
 
 def colors(seed=0, size=(40, 30)):
@@ -68,3 +69,31 @@ def test_each_picture_of_a_batch_has_its_own():
     together = transport(color_moments(batch), color_moments(colors(5)))(batch)
     alone = transport(color_moments(colors(3)), color_moments(colors(5)))(colors(3))
     assert torch.allclose(together[1:], alone, atol=1e-6)
+
+
+def test_moments_in_parts_are_those_of_the_whole():
+    image, region = colors().clamp(0, 1), torch.rand(1, 1, 40, 30)
+    for of in (None, region):
+        running = RunningColors()
+        for top in range(0, 40, 16):
+            rows = slice(top, top + 16)
+            running.add(image[:, :, rows], None if of is None else of[:, :, rows])
+        for found, whole in zip(running.result(), color_moments(image, of), strict=True):
+            assert torch.allclose(found, whole, atol=1e-8)
+
+
+def test_kept_colours_have_the_contents_moments():
+    random = np.random.default_rng(0)
+    content = random.integers(90, 160, (600, 30, 3), dtype=np.uint8)
+    painted = (random.integers(0, 256, (600, 30, 3)) * [1, 0.3, 0.6]).astype(np.uint8)
+    kept = keep_color(painted, content, None)
+    assert np.abs(kept.mean((0, 1)) - content.mean((0, 1))).max() < 0.5
+    assert np.abs(np.cov(kept.reshape(-1, 3).T) - np.cov(content.reshape(-1, 3).T)).max() < 10
+
+
+def test_what_is_not_seen_has_no_say_in_kept_colours():
+    content, painted = np.full((8, 8, 3), 100, np.uint8), np.full((8, 8, 3), 50, np.uint8)
+    painted[:, 4:] = 255
+    opacity = np.zeros((8, 8), np.uint8)
+    opacity[:, :4] = 255
+    assert np.abs(keep_color(painted, content, opacity)[:, :4].astype(int) - 100).max() <= 1

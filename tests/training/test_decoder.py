@@ -34,6 +34,7 @@ from training.decoder import (
 )
 from training.encoder import PytorchAdainSettings, TorchvisionSettings, Vgg19Settings
 from training.errors import TrainingError
+from training.evaluate import EvaluateSettings
 from training.learner import DecoderLearner, draw_detail
 from training.pretrain import PretrainSettings
 from training.processes import Process, meeting_point
@@ -544,6 +545,7 @@ def test_every_flag_is_documented_and_every_documented_flag_exists():
         RefineSettings,
         TorchvisionSettings,
         TransformerSettings,
+        EvaluateSettings,
     )
     flags = {f"--{known.name.replace('_', '-')}" for c in commands for known in fields(c)}
     assert flags <= documented

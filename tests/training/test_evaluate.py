@@ -9,8 +9,8 @@ from PIL import Image, ImageOps
 from model.image import read_image
 from tests.pictures import noise, painting, photo, write_pictures
 from training.command import FAILED
-from training.evaluate import main
-from training.metrics import Judge, color_distance, structure, tensor
+from training.evaluate import choose_pairs, main
+from training.metrics import Judge, edge_strength, palette_distance, structure, tensor
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def flags(data: Path, out: str = "scores") -> list[str]:
     return [
         "--content", str(data / "contents"), "--style", str(data / "styles"),
         "--out", str(data / out), "--size", "64", "--device", "cpu", "--precision", "float32",
+        "--beside",
     ]  # fmt: skip
 
 
@@ -34,24 +35,62 @@ def test_structure_is_that_of_light_and_dark_whatever_the_colours():
     assert abs(structure(tensor(noise(96, 96)), tensor(noise(96, 96, seed=3)))) < 0.1
 
 
-def test_the_colour_distance_is_0_for_the_same_colours_and_1_for_others():
-    picture = painting()
-    assert color_distance(picture, picture.transpose(Image.Transpose.ROTATE_90)) < 1e-3
+def test_the_palette_distance_is_0_for_the_same_colours_wherever_they_are():
+    picture = painting(128)
+    assert palette_distance(picture, picture.transpose(Image.Transpose.ROTATE_90)) < 1e-3
     red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
-    assert color_distance(red, blue) == 1
     half = Image.fromarray(np.concatenate([np.asarray(red), np.asarray(blue)]))
-    assert color_distance(red, half) == pytest.approx((1 - 0.5**0.5) ** 0.5)
+    far = palette_distance(red, blue)
+    assert far > 50
+    assert palette_distance(red, half) == pytest.approx(far / 2, rel=0.02)
 
 
-def test_the_style_has_no_style_loss_and_the_content_its_own_structure(stylizer):
+def test_edges_are_where_light_changes():
+    half = Image.new("L", (64, 64))
+    half.paste(255, (0, 0, 33, 64))
+    strength = edge_strength(half.convert("RGB"))
+    assert strength.shape == (32, 32)
+    assert strength[:, 15:18].max() > 100
+    assert strength[:, :14].max() == strength[:, 20:].max() == 0
+
+
+def test_the_style_has_its_own_texture_and_the_content_its_own_lines(stylizer):
     judge = Judge(stylizer.encoder)
-    content, style = photo(64, 64), painting(64)
-    as_style = judge.score(content, style, style)
-    as_content = judge.score(content, style, content)
-    assert as_style.style_loss < 1e-6 < as_content.style_loss
-    assert as_style.color_distance == 0 < as_content.color_distance
+    content, style = judge.look(photo(64, 64)), judge.look(painting(64))
+    as_style = judge.score(content, style, painting(64))
+    as_content = judge.score(content, style, photo(64, 64))
+    assert as_style.covariance < 1e-6 < as_content.covariance
+    assert as_style.mean < 1e-6 < as_content.mean
+    assert as_style.palette == 0 < as_content.palette
+    assert as_style.roughness == pytest.approx(1)
+    assert as_content.content3 < 1e-4 < as_style.content3
+    assert as_content.content4 < 1e-4 < as_style.content4
+    assert as_content.edges == pytest.approx(1)
+    assert as_style.edges < 0.9
     assert as_content.structure == pytest.approx(1, abs=1e-3)
     assert as_content.structure > as_style.structure
+
+
+def test_pairs_are_spread_over_the_styles():
+    names = [f"{number:02}" for number in range(12)]
+    pairs = choose_pairs(names, names, 2)
+    assert len(pairs) == len(set(pairs)) == 24
+    assert pairs[:3] == [("00", "00"), ("00", "05"), ("01", "01")]
+    assert {style for _, style in pairs} == set(names)
+    assert len(choose_pairs(names, names, 0)) == 144
+
+
+def test_details_and_other_methods_have_rows_of_their_own(data, monkeypatch):
+    monkeypatch.setattr("training.evaluate.OPTIMIZATION_STEPS", 2)
+    beside = ["--detail", "-1", "0", "1", "--beside", "content", "recolored", "optimized"]
+    assert main([*flags(data), *beside, "--styles", "1"]) == 0
+    table = (data / "scores" / "scores.md").read_text()
+    for row in ("ours", "ours, detail -1", "ours, detail 1", "content", "recolored", "optimized"):
+        assert f"| {row} |" in table
+    results = json.loads((data / "scores" / "scores.json").read_text())["results"]
+    untouched = [r["scores"] for r in results if r["method"] == "content"]
+    assert all(scores["content4"] < 1e-4 for scores in untouched)
+    assert len({r["seconds"] for r in results if r["method"] == "optimized"}) == 2
 
 
 def test_all_pairs_are_scored_and_shown(data):
