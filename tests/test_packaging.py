@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from tests.pictures import encoded, painting, photo, write_pictures
+from tests.training.test_conversion import decoder_sequential, vgg_sequential
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -163,6 +165,8 @@ def test_the_readmes_examples_work(client, tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(encoded(painting(), "JPEG"))
     for name in ("sky.png", "ground.png"):
         (tmp_path / name).write_bytes(encoded(photo().convert("L")))
+    torch.save(vgg_sequential().state_dict(), tmp_path / "vgg_normalised.pth")
+    torch.save(decoder_sequential().state_dict(), tmp_path / "decoder.pth")
     readme = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]

@@ -103,7 +103,7 @@ class RefineLearner:
             images: N x 3 x S x S in [0, 1], on the device.
         """
         with self._autocast:
-            features = [self.encoder(batch) for batch in torch.split(images, FIT_BATCH)]
+            features = [self.encoder(batch)[-1] for batch in torch.split(images, FIT_BATCH)]
         fit(self._networks.head, torch.cat(features), images)
 
     def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
