@@ -15,8 +15,8 @@ from model.image import to_tensor
 from model.style import SHAPES, Style
 
 SRGB_RED = (255, 0, 0)
-# Mean difference in levels of 255 of one picture painted by processes with other numbers of threads:
-# their sums are rounded otherwise, which moves some pixels by a level.
+# Mean difference, in levels of 255, of one picture painted by processes with other numbers of
+# threads: their sums are rounded otherwise, which moves some pixels by a level.
 ROUNDING = 0.01
 
 
