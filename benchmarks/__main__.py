@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.plots import PLOTS, table
+from model.device import choose_device, choose_precision, explain_precision
 
 # In the order of the page: a name, what the section answers, and the module with its arguments.
 SECTIONS = {
@@ -57,7 +58,9 @@ def machine() -> str:
     )
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPUs"
-    return f"{date.today()}; {cpu}, {threads}{gpu}; torch {torch.__version__}"
+    device = choose_device()
+    precision = explain_precision(choose_precision("auto", device), device)
+    return f"{date.today()}; {cpu}, {threads}{gpu}; {precision}; torch {torch.__version__}"
 
 
 def section(name: str) -> str:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model.device import choose_device, choose_precision
+from model.device import choose_device, choose_precision, explain_precision
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_a_named_precision_is_taken_as_it_is():
 def test_auto_takes_cuda_where_present_else_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
+
+
+def test_a_precision_is_explained_by_the_processor():
+    cpu = torch.device("cpu")
+    has = torch.cpu.get_capabilities()
+    native = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    explained = explain_precision(choose_precision("auto", cpu), cpu)
+    assert explained.startswith("bfloat16" if native else "float32")
+    assert ("has no bfloat16" in explained) != native
