@@ -76,5 +76,4 @@ class PlainDecoder(nn.Module):
             x = upsample_convolution(x, layer.weight, layer.bias) if up else layer(x)
             if name != "conv1_1":
                 x = activate(name, x)
-        image = x
-        return image.float()
+        return x.float()

@@ -137,13 +137,7 @@ def load_caffe(encoder: Encoder, weights: Weights) -> None:
         TrainingError: these are weights of something else.
     """
     load_layers(encoder, weights)
-    # A BGR channel x of Caffe's is 255 (s n + m) - mean of our normalised RGB channel n. Padding
-    # by reflection commutes with that, so the first layer takes it in exactly.
-    rgb = encoder.conv1_1.weight.flip(1)
-    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    offset = 255 * mean - torch.tensor(CAFFE_MEAN).flip(0)
-    encoder.get_parameter("conv1_1.bias").add_((rgb * offset[:, None, None]).sum((1, 2, 3)))
-    encoder.conv1_1.weight.copy_(rgb * 255 * std[:, None, None])
+    take_in(encoder, 255 * torch.eye(3).flip(0), -torch.tensor(CAFFE_MEAN))
 
 
 @torch.no_grad()
@@ -163,11 +157,7 @@ def load_pytorch_adain_encoder(encoder: Encoder, path: Path) -> None:
             f"{tuple(matrix.shape)}: it is no vgg_normalised.pth"
         )
     load_layers(encoder, dict(zip(VGG19_LAYERS, rest, strict=False)))
-    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    plain, weight = matrix[:, :, 0, 0], encoder.conv1_1.weight.clone()
-    offset = plain @ mean + shift
-    encoder.get_parameter("conv1_1.bias").add_((weight * offset[:, None, None]).sum((1, 2, 3)))
-    encoder.conv1_1.weight.copy_(torch.einsum("oiyx,ij->ojyx", weight, plain * std))
+    take_in(encoder, matrix[:, :, 0, 0], shift)
 
 
 @torch.no_grad()
@@ -182,6 +172,21 @@ def load_pytorch_adain_decoder(decoder: PlainDecoder, path: Path) -> None:
     if len(found) != len(names):
         raise TrainingError(f"{path} has {len(found)} convolutions, and a decoder.pth has nine")
     load_layers(decoder, dict(zip(names, found, strict=True)))
+
+
+def take_in(encoder: Encoder, matrix: Tensor, shift: Tensor) -> None:
+    """Let the first layer expect our normalised pixels in place of matrix @ RGB + shift.
+
+    Padding by reflection commutes with an affine map of the channels, so this is exact.
+
+    Args:
+        encoder: its first layer expects such pixels.
+        matrix, shift: 3 x 3 and 3, of RGB in [0, 1].
+    """
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    weight, offset = encoder.conv1_1.weight.clone(), matrix @ mean + shift
+    encoder.get_parameter("conv1_1.bias").add_((weight * offset[:, None, None]).sum((1, 2, 3)))
+    encoder.conv1_1.weight.copy_(torch.einsum("oiyx,ij->ojyx", weight, matrix * std))
 
 
 def read_sequential(path: Path) -> list[tuple[Tensor, Tensor]]:
