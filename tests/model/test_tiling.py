@@ -17,11 +17,11 @@ from model.tiling import HALO, RunningStatistics, RunningStyle, Window, windows
 from tests.pictures import noise, photo
 
 
-def assert_same(tiled, whole):
-    """Equal but for rounding: no pixel differs by more than a level of 255."""
+def assert_same(tiled, whole, most=1):
+    """Equal but for rounding: no pixel differs by more than `most` levels of 255."""
     assert tiled.size == whole.size
     levels = np.abs(np.asarray(tiled, int) - np.asarray(whole, int))
-    assert levels.max() <= 1
+    assert levels.max() <= most
     assert (levels > 0).mean() < 1e-3
 
 
@@ -49,7 +49,8 @@ def test_tiles_follow_every_control(stylizer, style, other_style):
     styles = [style, other_style]
     tiled = stylizer.stylize(content, styles, tile=96, **controls)
     assert tiled.mode == "RGBA"
-    assert_same(tiled, stylizer.stylize(content, styles, **controls))
+    # The content's colours are put on what is already rounded to 8 bits, and can double a level.
+    assert_same(tiled, stylizer.stylize(content, styles, **controls), most=2)
 
 
 def test_a_region_within_one_tile(stylizer, style):
