@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.adain import Affine, adain
 from model.color import ColorMap, power, transport
-from model.style import Style, mix
+from model.style import Change, Style, mix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,12 +23,14 @@ class Condition:
         base: gives the content's pixels the style's colours.
         ink: the root of the covariance of the style's colours, N x 3 x 3, float64: takes whitened
             colours to the style's own. It is 0 where nothing is to be painted.
+        changes: of the decoder's convolutions, by name, where the style is practised.
     """
 
     taps: tuple[Affine, ...]
     modulation: Tensor | None
     base: ColorMap
     ink: Tensor
+    changes: Mapping[str, Change]
 
 
 def condition(
@@ -53,6 +55,7 @@ def condition(
         transport(content.colors, style.colors),
         # Least variance 0: a grey style stays grey whatever the network paints.
         alpha * power(style.colors.covariance, 0.5, 0.0),
+        style.changes,
     )
 
 

@@ -21,7 +21,7 @@ from model.adain import Affine
 from model.color import MIN_VARIANCE
 from model.conditioning import Condition, blend, sum_of
 from model.encoder import convolution
-from model.style import CHANNELS, Style
+from model.style import CHANNELS, Change, Style
 from model.upsampling import upsample_convolution
 
 # Channels at H/8, H/4, H/2 and H.
@@ -72,6 +72,28 @@ class Layer(NamedTuple):
         """Return this convolution with its channels mapped by `affine`."""
         scale, shift = affine.scale.flatten(), affine.shift.flatten()
         return Layer(self.weight * scale[:, None, None, None], self.bias * scale + shift)
+
+
+class RegionLayer:
+    """Convolutions that differ from region to region, blended by the regions' shares."""
+
+    def __init__(self, layers: Sequence[Layer], shares: Sequence[Tensor]) -> None:
+        self._layers, self._shares = layers, shares
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        return self._blend([layer(x) for layer in self._layers])
+
+    def up(self, x: Tensor) -> Tensor:
+        """Upsample by 2, then convolve."""
+        return self._blend([layer.up(x) for layer in self._layers])
+
+    def _blend(self, parts: Sequence[Tensor]) -> Tensor:
+        weighted = [part * share for part, share in zip(parts, self._shares, strict=True)]
+        return sum_of(weighted).to(parts[0].dtype)
+
+
+Convolution = Layer | RegionLayer
 
 
 class Convolutions(nn.Module):
@@ -215,8 +237,14 @@ class Decoder(nn.Module):
         detail: float,
     ) -> Tensor:
         """Return the residual, N x 3 x H x W, float32."""
-        layers = self.layers_at(detail)
         pyramid = [[F.avg_pool2d(share, 2**level) for share in shares] for level in range(4)]
+        layers: Mapping[str, Convolution] = self.layers_at(detail, conditions[0].changes)
+        if shares and any(one.changes for one in conditions):
+            each = [self.layers_at(detail, one.changes) for one in conditions]
+            layers = {
+                name: RegionLayer([own[name] for own in each], pyramid[level_of(name)])
+                for name in layers
+            }
         inputs = [
             # In float32 where regions are: the statistics of a flat one are extreme.
             blend(tap.float() if shares else tap, of_tap, pyramid[level]).to(tap.dtype)
@@ -227,9 +255,8 @@ class Decoder(nn.Module):
         modulations = [self.modulation.split(one.modulation) for one in conditions]
 
         def modulate(name: str, x: Tensor) -> Tensor:
-            # conv3_2 and its like are at H/4, two halvings below the picture; the blocks at H/8.
-            level = 3 if name.startswith("block") else int(name[4]) - 1
-            return blend(x, [modulation[name] for modulation in modulations], pyramid[level])
+            affines = [modulation[name] for modulation in modulations]
+            return blend(x, affines, pyramid[level_of(name)])
 
         return run(layers, inputs, modulate)
 
@@ -238,7 +265,7 @@ class Decoder(nn.Module):
 
         That saves a pass over the features for each tap and each layer.
         """
-        layers, dtype = self.layers_at(detail), taps[0].dtype
+        layers, dtype = self.layers_at(detail, condition.changes), taps[0].dtype
         for name, affine in zip(READERS, self.inputs(condition), strict=True):
             layers[name] = layers[name].after(affine, dtype)
         for name, affine in self.modulation.split(condition.modulation).items():
@@ -248,17 +275,32 @@ class Decoder(nn.Module):
                 layers[SKIPS[name]] = layers[SKIPS[name]].before(alone)
         return run(layers, taps, lambda name, x: x)
 
-    def layers_at(self, detail: float) -> dict[str, Layer]:
-        """Return the convolutions at a `detail`."""
-        layers, changes = self.convolutions.layers(), self.detail.layers()
-        if detail == 0:
-            return layers
-        return {
-            name: Layer(
-                *(torch.add(a, b, alpha=detail) for a, b in zip(layer, changes[name], strict=True))
-            )
-            for name, layer in layers.items()
+    def layers_at(self, detail: float, changes: Mapping[str, Change]) -> dict[str, Layer]:
+        """Return the convolutions at a `detail`, with the changes of a practised style."""
+        layers = self.convolutions.layers()
+        if detail:
+            layers = {
+                name: Layer(
+                    torch.add(layer.weight, change.weight, alpha=detail),
+                    torch.add(layer.bias, change.bias, alpha=detail),
+                )
+                for (name, layer), change in zip(
+                    layers.items(), self.detail.layers().values(), strict=True
+                )
+            }
+        for name, change in changes.items():
+            weight, bias = layers[name]
+            layers[name] = Layer(weight + change.of(weight), bias)
+        return layers
+
+    @property
+    def style_shapes(self) -> tuple[int, dict[str, tuple[int, int]]]:
+        """How many numbers modulate it, and C_out and C_in k k of each convolution."""
+        shapes = {
+            name: (len(layer.bias), layer.weight[0].numel())
+            for name, layer in self.convolutions.layers().items()
         }
+        return self.modulation.out.out_features, shapes
 
     def inputs(self, condition: Condition) -> list[Affine]:
         """Return AdaIN at each tap together with what `center` and `scale` do."""
@@ -271,7 +313,9 @@ class Decoder(nn.Module):
 
 
 def run(
-    layers: Mapping[str, Layer], taps: Sequence[Tensor], modulate: Callable[[str, Tensor], Tensor]
+    layers: Mapping[str, Convolution],
+    taps: Sequence[Tensor],
+    modulate: Callable[[str, Tensor], Tensor],
 ) -> Tensor:
     """Run the convolutions.
 
@@ -297,6 +341,14 @@ def run(
     x = activate("conv1_2", layers["conv1_2"].up(x) + layers["skip1_1"](taps[0]))
     x = activate("conv1_1", layers["conv1_1"](x))
     return layers["color"](x).float()
+
+
+def level_of(name: str) -> int:
+    """Return how many halvings below the picture a layer's output is."""
+    if name == "color":
+        return 0
+    # The blocks are at H/8; conv3_2 and skip3_1 are at H/4, as the encoder's layers of block 3.
+    return 3 if name.startswith("block") else int(name[4]) - 1
 
 
 def leaky_relu(x: Tensor) -> Tensor:

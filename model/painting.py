@@ -28,7 +28,7 @@ class Painting:
         alpha: in [0, 1], how much of the styles.
         masks: one per style (L), in the content's size; None: every style goes everywhere.
         preserve_color: whether the content's colours are kept.
-        detail: in [-1, 1], how much of the content is kept.
+        detail: in [-1, 1], how much of the content is kept; None: as the styles say.
     """
 
     content: Image.Image
@@ -37,7 +37,7 @@ class Painting:
     alpha: float
     masks: Sequence[Image.Image] | None
     preserve_color: bool
-    detail: float = 0.0
+    detail: float | None = None
 
     @classmethod
     def plan(
@@ -49,7 +49,7 @@ class Painting:
         alpha: float = 1.0,
         masks: Sequence[Image.Image] | None = None,
         preserve_color: bool = False,
-        detail: float = 0.0,
+        detail: float | None = None,
         size: int | None = None,
     ) -> Painting:
         """Check the controls, which `Stylizer.stylize` describes, and bring the pictures to size.
@@ -63,7 +63,8 @@ class Painting:
         """
         shares = normalize_weights(weights, styles)
         check_range("alpha", alpha, 0, 1)
-        check_range("detail", detail, -1, 1)
+        if detail is not None:
+            check_range("detail", detail, -1, 1)
         content = pictures.normalize(content)
         if size is not None:
             check_range("size", size, MIN_SIZE, math.inf)

@@ -26,6 +26,8 @@ class PlainDecoder(nn.Module):
     """
 
     halo = 4
+    # A style is nothing to this decoder but its statistics; see `model.decoder`.
+    style_shapes: tuple[int, dict[str, tuple[int, int]]] = (0, {})
 
     def __init__(self) -> None:
         super().__init__()

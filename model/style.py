@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -29,6 +30,31 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
+# Of a style's file: what people call it, and the largest number that it may hold. What networks
+# make of pictures stays far below.
+SUFFIX = ".adain"
+LARGEST = 1e5
+DTYPES = (torch.float16, torch.float32, torch.float64)
+
+
+class Change(NamedTuple):
+    """What is added to a convolution's weight for one style: `left` times `right`, of rank R.
+
+    As Hu et al. 2021, "LoRA: low-rank adaptation of large language models".
+
+    Attributes:
+        left: C_out x R.
+        right: R x C_in k k.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def of(self, weight: Tensor) -> Tensor:
+        """Return the change of a weight, C_out x C_in x k x k."""
+        return (self.left @ self.right).view_as(weight)
+
+
 # eq=False: styles compare and hash by identity, since a tensor has no truth value.
 @dataclass(frozen=True, slots=True, eq=False)
 class Style:
@@ -39,46 +65,70 @@ class Style:
         colors: moments of the colours.
         modulation: what the decoder makes of all this, N x M, float32; None where it makes nothing.
         weights: fingerprint of the encoder and the decoder that the style is for.
+        changes: of the decoder's convolutions, by name, where the style is practised.
+        detail: that the style is painted with where nothing else is said, in [-1, 1].
+        picture: the file of the style picture, where the style is kept without one.
     """
 
     taps: tuple[ChannelStatistics, ...]
     colors: ColorMoments
     modulation: Tensor | None = None
     weights: str = ""
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    detail: float = 0.0
+    picture: bytes = b""
 
     @property
     def nbytes(self) -> int:
-        """The memory that the style takes, about 20 KiB."""
-        return sum(tensor.nbytes for tensor in self.tensors().values())
+        """The memory that the style takes: about 20 KiB, and what a practised one changes."""
+        return sum(tensor.nbytes for tensor in self.tensors().values()) + len(self.picture)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by the names that they have in a file."""
+        named = self.statistics()
+        for name, change in self.changes.items():
+            named |= {f"{name}.left": change.left, f"{name}.right": change.right}
+        return named
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Return the tensors that every style has, by name: those that are mixed number by number."""
         named = {"color_mean": self.colors.mean, "color_covariance": self.colors.covariance}
         for number, tap in enumerate(self.taps, 1):
             named |= {f"mean{number}": tap.mean, f"std{number}": tap.std}
         return named if self.modulation is None else {**named, "modulation": self.modulation}
 
     @classmethod
-    def of_tensors(cls, named: dict[str, Tensor], weights: str) -> Style:
+    def of_tensors(
+        cls, named: Mapping[str, Tensor], weights: str, *, detail: float = 0.0, picture: bytes = b""
+    ) -> Style:
         """Return the style that has these tensors."""
+        changed = [name.removesuffix(".left") for name in named if name.endswith(".left")]
         return cls(
             tuple(ChannelStatistics(named[f"mean{n}"], named[f"std{n}"]) for n in range(1, 5)),
             ColorMoments(named["color_mean"], named["color_covariance"]),
             named.get("modulation"),
             weights,
+            {name: Change(named[f"{name}.left"], named[f"{name}.right"]) for name in changed},
+            detail,
+            picture,
         )
 
     def to(self, device: torch.device) -> Style:
         """Return the style on `device`."""
         moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
-        return self.of_tensors(moved, self.weights)
+        return self.of_tensors(moved, self.weights, detail=self.detail, picture=self.picture)
 
     def to_bytes(self) -> bytes:
-        """Return the style as a safetensors file in memory."""
-        note = json.dumps({"kind": "style", "version": VERSION, "weights": self.weights})
+        """Return the style as a safetensors file in memory; changes are stored in float16."""
+        note = {"kind": "style", "version": VERSION, "weights": self.weights, "detail": self.detail}
+        tensors = {
+            name: (tensor.half() if "." in name else tensor).contiguous()
+            for name, tensor in self.tensors().items()
+        }
+        if self.picture:
+            tensors["picture"] = torch.from_numpy(np.frombuffer(self.picture, np.uint8).copy())
         # One entry: safetensors writes several in any order, and equal styles are equal bytes.
-        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-        return save(tensors, metadata={"note": note})
+        return save(tensors, metadata={"note": json.dumps(note)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Style:
@@ -88,23 +138,85 @@ class Style:
             ParameterError: `data` holds no whole style of this version; the message says why.
         """
         try:
-            tensors = load(data)
-            note = read_note(data)
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise ParameterError(f"these bytes hold no style: {error}") from error
+            tensors, note = load(data), read_note(data)
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ParameterError(f"this is no style file: {error}") from error
         if note.get("kind") != "style" or note.get("version") != VERSION:
             raise ParameterError(
-                f"these bytes hold a {note.get('kind')} of version {note.get('version')}, and this "
+                f"this file holds a {note.get('kind')} of version {note.get('version')}, and this "
                 f"program reads a style of version {VERSION}; make it anew from its picture"
             )
-        for name, shape in SHAPES.items():
-            found = tuple(tensors[name].shape) if name in tensors else "absent"
-            if found != shape:
-                raise ParameterError(f"these bytes hold no style: {name} is {found}, not {shape}")
-        for name, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                raise ParameterError(f"these bytes hold no style: {name} is not finite")
-        return cls.of_tensors(tensors, str(note["weights"]))
+        picture, detail = tensors.pop("picture", None), note.get("detail")
+        check_tensors(tensors)
+        if not isinstance(detail, (int, float)) or not -1 <= detail <= 1:
+            raise ParameterError("this style file is damaged: its detail is not in [-1, 1]")
+        if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
+            raise ParameterError("this style file is damaged: its picture is no file")
+        return cls.of_tensors(
+            {name: tensor.float() if "." in name else tensor for name, tensor in tensors.items()},
+            str(note.get("weights")),
+            detail=float(detail),
+            picture=b"" if picture is None else picture.numpy().tobytes(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StyleLayout:
+    """What the styles of a model look like.
+
+    Attributes:
+        weights: fingerprint of the model.
+        modulation: how many numbers the decoder is modulated by; 0: it is not.
+        convolutions: those that a style may change, with C_out and C_in k k.
+    """
+
+    weights: str
+    modulation: int
+    convolutions: Mapping[str, tuple[int, int]]
+
+    def check(self, style: Style) -> None:
+        """Raise ParameterError for a style that is for another model."""
+        if style.weights != self.weights:
+            raise ParameterError(
+                "a style is for other weights than the loaded ones; make it anew from its "
+                "picture, or load the weights that it was made with"
+            )
+        found = 0 if style.modulation is None else style.modulation.shape[-1]
+        if found != self.modulation:
+            raise ParameterError(f"a style has {found} numbers of modulation, not {self.modulation}")
+        for name, (left, right) in style.changes.items():
+            if self.convolutions.get(name) != (left.shape[0], right.shape[1]):
+                raise ParameterError(
+                    f"a style changes a layer {name[:40]} that the decoder does not have in this size"
+                )
+
+
+def is_style_file(data: bytes) -> bool:
+    """Whether bytes begin as a safetensors file does, which no picture does."""
+    return data[8:10] == b'{"' and int.from_bytes(data[:8], "little") < len(data)
+
+
+def check_tensors(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ParameterError where a file's tensors make no style."""
+    damaged = "this style file is damaged"
+    for name, shape in SHAPES.items():
+        found = tuple(tensors[name].shape) if name in tensors else "absent"
+        if found != shape:
+            raise ParameterError(f"{damaged}: {name} is {found}, not {shape}")
+    for name, tensor in tensors.items():
+        convolution, _, part = name.rpartition(".")
+        if name not in SHAPES and name != "modulation" and part not in ("left", "right"):
+            raise ParameterError(f"{damaged}: {name[:40]} is no part of a style")
+        if tensor.ndim != len(SHAPES.get(name, (1, 1))):
+            raise ParameterError(f"{damaged}: {name[:40]} has {tensor.ndim} dimensions")
+        # not <=: of what is not a number, every comparison is false
+        if tensor.dtype not in DTYPES or not (tensor.abs() <= LARGEST).all():
+            raise ParameterError(f"{damaged}: {name[:40]} holds what is no number up to {LARGEST:g}")
+        if part in ("left", "right"):
+            pair = [tensors.get(f"{convolution}.{side}") for side in ("left", "right")]
+            left, right = (None if each is None else each.shape for each in pair)
+            if left is None or right is None or left[1:] != right[:1] or left[1] > sum(CHANNELS):
+                raise ParameterError(f"{damaged}: the change of {convolution[:40]} does not fit")
 
 
 def measure(image: Tensor, taps: Sequence[Tensor], region: Tensor | None = None) -> Style:
@@ -123,9 +235,15 @@ def measure(image: Tensor, taps: Sequence[Tensor], region: Tensor | None = None)
 
 
 def read_note(data: bytes) -> dict[str, Any]:
-    """Return the note in the header of a safetensors file, which `load` passes over."""
+    """Return the note in the header of a safetensors file, which `load` passes over.
+
+    Raises:
+        ValueError, KeyError, TypeError, RecursionError: there is none.
+    """
     length = int.from_bytes(data[:8], "little")
-    note: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["note"])
+    note = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["note"])
+    if not isinstance(note, dict):
+        raise ValueError("its note is not an object")
     return note
 
 
@@ -133,13 +251,22 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
     """Return the convex combination of styles; `weights` are positive and sum to 1.
 
     AdaIN is affine in the style's statistics, so this gives the same features as the paper's
-    combination of the styles' targets (section 7.2), at the cost of one style.
+    combination of the styles' targets (section 7.2), at the cost of one style. What practised
+    styles change is added up, in these parts.
     """
     if len(styles) == 1:
         return styles[0]
-    every = [style.tensors() for style in styles]
+    every = [style.statistics() for style in styles]
     mixed = {
         name: torch.stack([w * each[name] for w, each in zip(weights, every, strict=True)]).sum(0)
         for name in every[0]
     }
-    return Style.of_tensors(mixed, styles[0].weights)
+    changes = {}
+    for name in dict.fromkeys(name for style in styles for name in style.changes):
+        parts = [(w, s.changes[name]) for w, s in zip(weights, styles, strict=True) if name in s.changes]
+        changes[name] = Change(
+            torch.cat([w * change.left for w, change in parts], 1),
+            torch.cat([change.right for _, change in parts]),
+        )
+    detail = sum(w * style.detail for w, style in zip(weights, styles, strict=True))
+    return replace(Style.of_tensors(mixed, styles[0].weights, detail=detail), changes=changes)

@@ -30,7 +30,7 @@ from model.errors import ParameterError
 from model.painting import Painting
 from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
 from model.plain_decoder import PlainDecoder
-from model.style import Style, measure
+from model.style import Style, StyleLayout, measure
 from model.tiling import OnTile, stylize_tiles
 from model.transfer import Transfer
 
@@ -50,6 +50,7 @@ class Stylizer:
         encoder, decoder: the networks, frozen.
         device, dtype: where and in which precision they run.
         fingerprint: of the weights; styles are made by it and for it.
+        layout: what its styles look like.
         encoder_path, decoder_path: the files that they came from, where they came from files.
     """
 
@@ -73,6 +74,7 @@ class Stylizer:
         self.device = device or torch.device("cpu")
         self.dtype = dtype
         self.fingerprint = weights_files.fingerprint(encoder, decoder)
+        self.layout = StyleLayout(self.fingerprint, *decoder.style_shapes)
         self.encoder = self._prepare(encoder)
         self.decoder = self._prepare(decoder)
         self.encoder_path: Path | None = None
@@ -151,7 +153,7 @@ class Stylizer:
         alpha: float = 1.0,
         masks: Sequence[Image.Image] | None = None,
         preserve_color: bool = False,
-        detail: float = 0.0,
+        detail: float | None = None,
         size: int | None = None,
         tile: int | None = None,
         on_tile: OnTile = lambda done, total: None,
@@ -165,7 +167,8 @@ class Stylizer:
             alpha: in [0, 1], strength; 1 is the full style, 0 the content. (With a `PlainDecoder`
                 0 is the decoder's reconstruction of the content.)
             detail: in [-1, 1], how much of the content's lines and shapes to keep; 0 is what the
-                decoder is best at. A `PlainDecoder` has no such choice.
+                decoder is best at. None: that of the styles, which is 0 but for practised ones. A
+                `PlainDecoder` has no such choice.
             masks: one per style, white where the style goes, of the content's aspect ratio. Where
                 masks overlap, styles mix; where none is white, the content shows untouched.
             preserve_color: keep the content's colours and take on the style's strokes alone.
@@ -225,11 +228,7 @@ class Stylizer:
         if tile is not None:
             check_range("tile", tile, MIN_TILE, math.inf)
         for style in itertools.chain.from_iterable(styles):
-            if style.weights != self.fingerprint:
-                raise ParameterError(
-                    "a style is for other weights than the loaded ones; make it anew from its "
-                    "picture, or load the weights that it was made with"
-                )
+            self.layout.check(style)
         pixels = [painting.pixels() for painting in paintings]
         transfers = [
             Transfer(painting, own, self.decoder, self.device)

@@ -42,6 +42,10 @@ class Transfer:
         self.measured: list[Tensor | None] = [visible]
         self.shares: list[Tensor] = []
         self._styles = moved
+        self._detail = painting.detail
+        if self._detail is None:
+            own = zip(painting.shares, styles, strict=True)
+            self._detail = sum(share * style.detail for share, style in own)
         if painting.masks is None:
             self._styles = [mix(moved, painting.shares)]
         else:
@@ -76,7 +80,7 @@ class Transfer:
             window: where `image` is; None is everywhere.
         """
         shares = [share if window is None else window.of(share, STRIDE) for share in self.shares]
-        painted: Tensor = self._decoder(image, taps, conditions, shares, self._painting.detail)
+        painted: Tensor = self._decoder(image, taps, conditions, shares, self._detail)
         return painted
 
 

@@ -365,7 +365,7 @@ def firing(decoder: Decoder, content: Content, style: Style) -> dict[str, Tensor
         return modulated
 
     inputs = [affine(tap) for affine, tap in zip(decoder.inputs(told), content.taps, strict=True)]
-    run(decoder.layers_at(0.0), inputs, spy)
+    run(decoder.layers_at(0.0, {}), inputs, spy)
     return fired
 
 

@@ -44,7 +44,7 @@ def test_regions_of_one_style_equal_no_regions(stylizer, told):
 
 @torch.inference_mode()
 def test_detail_moves_the_weights_linearly(stylizer):
-    layers = [stylizer.decoder.layers_at(d)["conv2_2"] for d in (-1.0, 0.0, 1.0)]
+    layers = [stylizer.decoder.layers_at(d, {})["conv2_2"] for d in (-1.0, 0.0, 1.0)]
     torch.testing.assert_close(layers[0].weight + layers[2].weight, 2 * layers[1].weight)
     assert not torch.equal(layers[0].weight, layers[2].weight)
 
@@ -127,7 +127,7 @@ def test_no_layer_of_the_bundled_weights_has_dead_channels(stylizer):
         taps = stylizer.encoder(image)
         one = condition(style, measure(image, taps))
         decoder = stylizer.decoder
-        layers = decoder.layers_at(0.0)
+        layers = decoder.layers_at(0.0, {})
         inputs = [a(t) for a, t in zip(decoder.inputs(one), taps, strict=True)]
         maps = decoder.modulation.split(one.modulation)
         run(layers, inputs, lambda name, x, maps=maps: spy(name, maps[name](x)))
