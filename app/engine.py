@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.job import Job, Timed, Watch
+from model.style import StyleLayout
 from model.stylizer import Stylizer
 
 
@@ -16,18 +17,23 @@ class Model:
     Attributes:
         device: such as cpu or cuda:0.
         precision: such as bfloat16.
-        weights: their fingerprint, which says which encoded styles it understands.
+        layout: of the styles that it understands.
     """
 
     device: str
     precision: str
-    weights: str
+    layout: StyleLayout
+
+    @property
+    def weights(self) -> str:
+        """The weights' fingerprint."""
+        return self.layout.weights
 
     @classmethod
     def of(cls, stylizer: Stylizer) -> Model:
         """Describe a stylizer."""
         precision = str(stylizer.dtype).removeprefix("torch.")
-        return cls(str(stylizer.device), precision, stylizer.fingerprint)
+        return cls(str(stylizer.device), precision, stylizer.layout)
 
 
 class Engine(Protocol):

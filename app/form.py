@@ -14,6 +14,7 @@ from app.settings import Settings
 from model.errors import ParameterError, naming
 from model.image import DEFAULT_QUALITY, read_image
 from model.parameters import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
+from model.style import Style, StyleLayout
 
 REPEATABLE = ("style", "style_id", "weight", "mask")
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,7 +30,9 @@ class StylizeForm(BaseModel):
         "BMP, whatever its name or declared type says."
     )
     style: list[UploadFile] = Field(
-        default_factory=list, description="One or more style pictures, of the same formats."
+        default_factory=list,
+        description="One or more style pictures, of the same formats, or practised styles "
+        "(.adain).",
     )
     style_id: list[str] = Field(
         default_factory=list, description="Styles of the library, by their id; GET /v1/styles."
@@ -40,8 +43,12 @@ class StylizeForm(BaseModel):
         "alike.",
     )
     alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
-    detail: float = Field(
-        0, ge=-1, le=1, description="How much of the content's lines and shapes to keep."
+    detail: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="How much of the content's lines and shapes to keep. None: 0, or what a "
+        "practised style says.",
     )
     preserve_color: bool = Field(False, description="Keep the content's colours.")
     mask: list[UploadFile] = Field(
@@ -59,7 +66,8 @@ class StylizeForm(BaseModel):
         DEFAULT_STYLE_SIZE,
         ge=MIN_STYLE_SIZE,
         le=MAX_STYLE_SIZE,
-        description="Shorter side at which the style is seen: the brush size.",
+        description="Shorter side at which the style is seen: the brush size. A practised style "
+        "has its own.",
     )
     refine: float = Field(
         0,
@@ -85,13 +93,32 @@ class RenameForm(BaseModel):
 class SaveForm(RenameForm):
     """A style for the library."""
 
-    file: UploadFile = Field(description="The style picture, of the formats of a content.")
+    file: UploadFile = Field(
+        description="The style picture, of the formats of a content, or a practised style (.adain)."
+    )
 
 
 def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
     """Decode a file of a form; an error says which field it came in."""
     with naming(field):
         return read_image(data, max_pixels=settings.max_pixels)
+
+
+def decode_style_file(
+    field: str, data: bytes, layout: StyleLayout, settings: Settings
+) -> tuple[Style, Image.Image]:
+    """Return a practised style and its picture; an error says which field it came in.
+
+    Raises:
+        AdainError: the file is damaged, is for another model than that of `layout`, or carries no
+            picture that can be read.
+    """
+    with naming(field):
+        style = Style.from_bytes(data)
+        layout.check(style)
+        if not style.picture:
+            raise ParameterError("this style file carries no picture; practise the style anew")
+        return style, read_image(style.picture, max_pixels=settings.max_pixels)
 
 
 def refuse_repeated(names: Iterable[str]) -> None:

@@ -71,7 +71,21 @@ statistics_table = sql.Table(
     sql.Column("encoder", sql.String(64), primary_key=True),
     sql.Column("statistics", sql.LargeBinary, nullable=False),
 )
-LISTED = [styles_table.c[name] for name in ("number", "id", "name", "created")]
+# Styles that the model was trained for, as `Style.to_bytes` writes them.
+practised_table = sql.Table(
+    "practised",
+    schema,
+    sql.Column(
+        "style", sql.ForeignKey(styles_table.c.number, ondelete="CASCADE"), primary_key=True
+    ),
+    sql.Column("weights", sql.String(64), nullable=False),
+    sql.Column("file", sql.LargeBinary, nullable=False),
+)
+LISTED = [
+    *(styles_table.c[name] for name in ("number", "id", "name", "created")),
+    practised_table.c.style.is_not(None).label("practised"),
+]
+LISTED_FROM = styles_table.outerjoin(practised_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +97,14 @@ class SavedStyle:
         id: opaque; 16 hexadecimal digits.
         name: 1 to 80 characters, unique.
         created: in UTC.
+        practised: whether a model was trained for it.
     """
 
     number: int
     id: str
     name: str
     created: datetime
+    practised: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +173,14 @@ class StyleLibrary:
                     )
             self._prepared = True
 
-    def add(self, name: str, picture: Image.Image) -> SavedStyle:
+    def add(self, name: str, picture: Image.Image, practised: Style | None = None) -> SavedStyle:
         """Save a style.
 
         Args:
             name: 1 to 80 characters of any script; white space is trimmed.
             picture: any PIL image; kept with at most 1024 pixels on the shorter side.
+            practised: what a model was trained to make of it; models with other weights go by the
+                picture.
 
         Raises:
             ParameterError: the name is empty, too long, or has control characters.
@@ -182,22 +200,23 @@ class StyleLibrary:
                     limit=self.capacity,
                     value=count,
                 )
-            created = connection.execute(row.returning(*LISTED)).one()
-        return saved(created)
+            number = connection.execute(row.returning(styles_table.c.number)).scalar_one()
+            if practised is not None:
+                file = practised.to_bytes()
+                more = {"style": number, "weights": practised.weights, "file": file}
+                connection.execute(practised_table.insert().values(more))
+            listed = sql.select(*LISTED).select_from(LISTED_FROM)
+            return saved(connection.execute(listed.where(styles_table.c.number == number)).one())
 
     def rename(self, id: str, name: str) -> SavedStyle:
         """Give a style another name; see `add` for which."""
         self.prepare()
         name = clean_name(name)
-        change = (
-            styles_table.update()
-            .where(has_id(id))
-            .values(name=name, name_key=name_key(name))
-            .returning(*LISTED)
-        )
+        change = styles_table.update().where(has_id(id)).values(name=name, name_key=name_key(name))
+        listed = sql.select(*LISTED).select_from(LISTED_FROM).where(has_id(id))
         with unique(name), self.database.write() as connection:
-            row = connection.execute(change).one_or_none()
-        return saved(known(row, id))
+            connection.execute(change)
+            return saved(known(connection.execute(listed).one_or_none(), id))
 
     def remove(self, id: str) -> bool:
         """Delete a style and what it was encoded as; return whether it was there."""
@@ -209,21 +228,21 @@ class StyleLibrary:
     def page(self, limit: int, after: int = 0) -> list[SavedStyle]:
         """Return up to `limit` styles in the order of creation, from behind the number `after`."""
         self.prepare()
-        query = sql.select(*LISTED).where(styles_table.c.number > after)
+        query = sql.select(*LISTED).select_from(LISTED_FROM).where(styles_table.c.number > after)
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(styles_table.c.number).limit(limit)).all()
         return [saved(row) for row in rows]
 
     def get(self, id: str) -> SavedStyle:
         """Return a style."""
-        return saved(known(self._row(has_id(id), *LISTED), id))
+        return saved(known(self._row(has_id(id), *LISTED, source=LISTED_FROM), id))
 
     def find(self, name: str) -> SavedStyle:
         """Return the style of a name or an id."""
         # What cannot be a name is none: PostgreSQL would refuse the very question.
         key = name_key(name) if name.isprintable() else ""
         same = sql.or_(styles_table.c.name_key == key, has_id(name))
-        return saved(known(self._row(same, *LISTED), name))
+        return saved(known(self._row(same, *LISTED, source=LISTED_FROM), name))
 
     def thumbnail(self, id: str) -> bytes:
         """Return a WebP file of at most 256 pixels a side."""
@@ -238,15 +257,19 @@ class StyleLibrary:
     def encoded(self, id: str, style_size: int, weights: str) -> Style | None:
         """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
 
+        A style that was practised with these weights is that, at every size.
+
         Args:
             id: of the style.
             style_size: at which it is seen, in pixels.
             weights: fingerprint of the model; what was made by another one is stale.
         """
-        table = statistics_table
-        same = (table.c.style == styles_table.c.number, table.c.style_size == style_size)
-        joined = styles_table.outerjoin(table, sql.and_(*same, table.c.encoder == weights))
-        column = table.c.statistics
+        table, own, number = statistics_table, practised_table, styles_table.c.number
+        same = (table.c.style == number, table.c.style_size == style_size)
+        joined = styles_table.outerjoin(
+            own, sql.and_(own.c.style == number, own.c.weights == weights)
+        ).outerjoin(table, sql.and_(*same, table.c.encoder == weights))
+        column = sql.func.coalesce(own.c.file, table.c.statistics)
         row = known(self._row(has_id(id), column, source=joined), id)
         try:
             return None if row[0] is None else Style.from_bytes(bytes(row[0]))
@@ -314,7 +337,9 @@ def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
 
 def saved(row: sql.Row[Any]) -> SavedStyle:
     """Return the row of a style as a value."""
-    return SavedStyle(row.number, row.id, row.name, row.created.replace(tzinfo=UTC))
+    return SavedStyle(
+        row.number, row.id, row.name, row.created.replace(tzinfo=UTC), bool(row.practised)
+    )
 
 
 def known(row: sql.Row[Any] | None, name: str) -> sql.Row[Any]:

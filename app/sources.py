@@ -11,13 +11,13 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from app.cache import StyleCache
-from app.form import decode_picture
+from app.form import decode_picture, decode_style_file
 from app.library import StyleLibrary
 from app.problems import ServiceError
 from app.settings import Settings
 from model.errors import naming
 from model.parameters import fit_style
-from model.style import Style
+from model.style import Style, StyleLayout, is_style_file
 
 logger = logging.getLogger("adain")
 
@@ -29,12 +29,12 @@ class StyleSource:
     Attributes:
         style: encoded, where it is known.
         picture: fitted to its size; where the style is not known, or the picture was asked for.
-        keep: remembers the style once it is encoded.
+        keep: remembers the style once it is encoded; a practised one needs no remembering.
     """
 
     style: Style | None
     picture: Image.Image | None
-    keep: Callable[[Style], Awaitable[None]]
+    keep: Callable[[Style], Awaitable[None]] | None = None
 
     @property
     def known(self) -> bool:
@@ -56,17 +56,24 @@ class Wanted:
     Attributes:
         style_size: shorter side at which they are seen.
         pictures: whether the pictures are needed in any case.
+        layout: of the styles that the model understands.
     """
 
     style_size: int
     pictures: bool
+    layout: StyleLayout
 
 
 async def read_style(
     index: int, file: UploadFile, wanted: Wanted, cache: StyleCache, settings: Settings
 ) -> StyleSource:
     """Return the style that a request brought as a file."""
-    data = await file.read()
+    data, name = await file.read(), f"style {index + 1}"
+    if is_style_file(data):
+        style, picture = await run_in_threadpool(
+            decode_style_file, name, data, wanted.layout, settings
+        )
+        return StyleSource(style, fit_style(picture, wanted.style_size))
     key = StyleCache.key(data, wanted.style_size)
 
     async def keep(style: Style) -> None:
@@ -78,17 +85,17 @@ async def read_style(
 
     def decode() -> Image.Image:
         # Fitted here: what waits for the model is small, and the model's thread has less to do.
-        picture = decode_picture(f"style {index + 1}", data, settings)
+        picture = decode_picture(name, data, settings)
         return fit_style(picture, wanted.style_size)
 
     return StyleSource(known, await run_in_threadpool(decode), keep)
 
 
 async def read_saved_style(
-    index: int, id: str, wanted: Wanted, weights: str, library: StyleLibrary
+    index: int, id: str, wanted: Wanted, library: StyleLibrary
 ) -> StyleSource:
-    """Return the style that a request named by its id; `weights` is the model's fingerprint."""
-    size = wanted.style_size
+    """Return the style that a request named by its id."""
+    size, weights = wanted.style_size, wanted.layout.weights
 
     async def keep(style: Style) -> None:
         try:

@@ -9,11 +9,18 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.form import RenameForm, SaveForm, decode_picture, refuse_repeated
+from app.form import (
+    RenameForm,
+    SaveForm,
+    decode_picture,
+    decode_style_file,
+    refuse_repeated,
+)
 from app.gate import STYLES_PATH
 from app.library import THUMBNAIL_FORMAT, SavedStyle, StyleLibrary
 from app.openapi import PICTURE, problem_responses
 from model.errors import naming
+from model.style import is_style_file
 
 router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
 MAX_PAGE = 200
@@ -41,12 +48,19 @@ class StyleView(BaseModel):
     name: str = Field(examples=["Night sky"])
     created: datetime
     thumbnail: str = Field(examples=["/v1/styles/4f1f7a0c2b9d8e63/thumbnail"])
+    practised: bool = Field(description="whether the model was trained for this very style")
 
     @classmethod
     def of(cls, style: SavedStyle) -> StyleView:
         """Return what clients see of a style."""
         thumbnail = f"{STYLES_PATH}/{style.id}/thumbnail"
-        return cls(id=style.id, name=style.name, created=style.created, thumbnail=thumbnail)
+        return cls(
+            id=style.id,
+            name=style.name,
+            created=style.created,
+            thumbnail=thumbnail,
+            practised=style.practised,
+        )
 
 
 class StylePage(BaseModel):
@@ -91,13 +105,18 @@ async def save_style(
 ) -> StyleView:
     """Save a style picture under a name; what a request needs of it is computed on first use."""
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
-    data = await form.file.read()
-    library = library_of(request)
-    picture = await run_in_threadpool(decode_picture, "file", data, request.app.state.settings)
+    data, state = await form.file.read(), request.app.state
+    library, practised = library_of(request), None
+    if is_style_file(data):
+        practised, picture = await run_in_threadpool(
+            decode_style_file, "file", data, state.model.layout, state.settings
+        )
+    else:
+        picture = await run_in_threadpool(decode_picture, "file", data, state.settings)
 
     def save() -> SavedStyle:
         with naming("name"):
-            return library.add(form.name, picture)
+            return library.add(form.name, picture, practised)
 
     style = StyleView.of(await library.run(save))
     response.headers["Location"] = f"{STYLES_PATH}/{style.id}"

@@ -95,7 +95,7 @@ async def paint(
     if painted.refine_seconds is not None:
         stages["refine"] = painted.refine_seconds
     for source, style in zip(inputs.styles, painted.styles, strict=True):
-        if not source.known:
+        if not source.known and source.keep is not None:
             await source.keep(style)
     width, height = inputs.painting.content.size
     meters: Metrics = request.app.state.metrics
@@ -202,12 +202,10 @@ async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.I
 
 async def read_styles(request: Request, form: StylizeForm) -> list[StyleSource]:
     """Return the styles of a form: the files, then those of the library, in the order sent."""
-    state, wanted = request.app.state, Wanted(form.style_size, pictures=form.refine > 0)
-    weights = state.model.weights
+    state = request.app.state
+    wanted = Wanted(form.style_size, form.refine > 0, state.model.layout)
     files = [
         read_style(i, x, wanted, state.cache, state.settings) for i, x in enumerate(form.style)
     ]
-    saved = [
-        read_saved_style(i, x, wanted, weights, state.library) for i, x in enumerate(form.style_id)
-    ]
+    saved = [read_saved_style(i, x, wanted, state.library) for i, x in enumerate(form.style_id)]
     return await asyncio.gather(*files, *saved)

@@ -91,7 +91,7 @@ class Style:
         return named
 
     def statistics(self) -> dict[str, Tensor]:
-        """Return the tensors that every style has, by name: those that are mixed number by number."""
+        """Return the tensors that every style has, by name; styles are mixed number by number."""
         named = {"color_mean": self.colors.mean, "color_covariance": self.colors.covariance}
         for number, tap in enumerate(self.taps, 1):
             named |= {f"mean{number}": tap.mean, f"std{number}": tap.std}
@@ -183,11 +183,13 @@ class StyleLayout:
             )
         found = 0 if style.modulation is None else style.modulation.shape[-1]
         if found != self.modulation:
-            raise ParameterError(f"a style has {found} numbers of modulation, not {self.modulation}")
+            raise ParameterError(
+                f"a style has {found} numbers of modulation, and this decoder {self.modulation}"
+            )
         for name, (left, right) in style.changes.items():
             if self.convolutions.get(name) != (left.shape[0], right.shape[1]):
                 raise ParameterError(
-                    f"a style changes a layer {name[:40]} that the decoder does not have in this size"
+                    f"a style changes a layer that the decoder does not have so: {name[:40]}"
                 )
 
 
@@ -211,7 +213,7 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
             raise ParameterError(f"{damaged}: {name[:40]} has {tensor.ndim} dimensions")
         # not <=: of what is not a number, every comparison is false
         if tensor.dtype not in DTYPES or not (tensor.abs() <= LARGEST).all():
-            raise ParameterError(f"{damaged}: {name[:40]} holds what is no number up to {LARGEST:g}")
+            raise ParameterError(f"{damaged}: {name[:40]} must hold numbers up to {LARGEST:g}")
         if part in ("left", "right"):
             pair = [tensors.get(f"{convolution}.{side}") for side in ("left", "right")]
             left, right = (None if each is None else each.shape for each in pair)
@@ -263,7 +265,9 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
     }
     changes = {}
     for name in dict.fromkeys(name for style in styles for name in style.changes):
-        parts = [(w, s.changes[name]) for w, s in zip(weights, styles, strict=True) if name in s.changes]
+        parts = [
+            (w, s.changes[name]) for w, s in zip(weights, styles, strict=True) if name in s.changes
+        ]
         changes[name] = Change(
             torch.cat([w * change.left for w, change in parts], 1),
             torch.cat([change.right for _, change in parts]),

@@ -26,7 +26,6 @@ from model.device import (
     within_memory,
 )
 from model.encoder import MIN_SIDE, STRIDE, Encoder
-from model.errors import ParameterError
 from model.painting import Painting
 from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
 from model.plain_decoder import PlainDecoder

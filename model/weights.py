@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from model.decoder import WIDTHS, Decoder
 from model.encoder import LAYERS, TAPS, Encoder
 from model.errors import WeightsError
+from model.files import write_whole
 from model.plain_decoder import PlainDecoder
 
 # On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
@@ -144,10 +145,8 @@ def save_weights(
         name: tensor.detach().cpu().to(dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
-    partial = path.with_name(path.name + ".partial")
     # One entry: safetensors writes several in any order, and equal weights should be equal files.
-    save_file(tensors, partial, metadata={"note": note})
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata={"note": note}))
 
 
 def verify_normalized(encoder: Encoder, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.files import replacing
 from training.errors import TrainingError
 
 # Of the file's layout; a file of another version is refused.
@@ -31,14 +32,13 @@ def save_checkpoint(path: Path, settings: Mapping[str, object], state: Mapping[s
     if not all(tensor.isfinite().all() for tensor in tensors(state)):
         raise TrainingError(f"the weights are no longer finite; {path} is left as it was")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    checkpoint = {"version": VERSION, "settings": dict(settings), "state": dict(state)}
     try:
-        torch.save({"version": VERSION, "settings": dict(settings), "state": dict(state)}, partial)
+        with replacing(path) as partial:
+            torch.save(checkpoint, partial)
     except (RuntimeError, OSError) as error:
-        partial.unlink(missing_ok=True)
         reason = str(error).splitlines()[0]
         raise TrainingError(f"{path} cannot be written, and is left as it was: {reason}") from error
-    partial.replace(path)
 
 
 def tensors(value: object) -> Iterator[Tensor]:

@@ -11,12 +11,11 @@ float16), checkpoint.pt, sheet.png, record.json, and logs for TensorBoard.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import math
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,16 +27,16 @@ from torch import nn
 
 from model import Stylizer
 from model.decoder import WIDTHS, Decoder
-from model.errors import AdainError
 from model.plain_decoder import PlainDecoder
 from model.weights import load_decoder, load_encoder, save_weights
 from training import plain_learner
 from training.command import command_parser, follow, guarded, record
 from training.conversion import load_pytorch_adain_decoder
 from training.errors import TrainingError
-from training.learner import CALIBRATION_STYLES, DecoderLearner, LossWeights, initialize
+from training.learner import CALIBRATION_STYLES, DecoderLearner, initialize
+from training.objective import LossWeights
 from training.pairs import Pairs
-from training.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
+from training.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.plain_learner import PlainLearner
 from training.processes import Process, training_dtype
 from training.reuse import ReusedPairs
@@ -280,13 +279,6 @@ def read_samples(
         for source, files in zip(own, trained_on, strict=True)
     )
     return contents, styles
-
-
-def readable(files: Sequence[PictureFile]) -> Iterator[Image.Image]:
-    """Yield those of the pictures that can be read."""
-    for file in files:
-        with contextlib.suppress(AdainError):
-            yield file.read()
 
 
 def paint_sheet(

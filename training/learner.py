@@ -4,42 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model.adain import ChannelStatistics
-from model.color import ColorMoments, color_moments
+from model.color import ColorMoments
 from model.conditioning import condition
 from model.decoder import Decoder, describe, run
 from model.encoder import Encoder
-from model.objective import smoothness_loss
-from model.style import Style, measure
+from model.style import Style
 from model.weights import save_weights
-from training.losses import (
-    correlation_loss,
-    covariance,
-    identity_loss,
-    range_loss,
-    relative_distance,
-    white,
-)
+from training.losses import identity_loss
+from training.objective import Content, LossWeights, Objective, Target, draw_detail
 from training.optimizers import BETAS, Average, Muon, take_step
 from training.processes import Process, add_gradients
 from training.reuse import CONTENTS, STYLES, ReusedPair
 from training.schedule import steady_rate
 
 Value = TypeVar("Value")
-# Of the losses at relu1_1 to relu4_1: deeper taps, larger strokes, and those are what is hard.
-TAP_WEIGHTS = (4 / 15, 8 / 15, 16 / 15, 32 / 15)
-# The content's weight is that of `detail` 0, times this to the power of `detail`.
-DETAIL_BASE = 3.0
-# Drawn a little beyond [-1, 1] and clipped: the ends are met more often than what lies between.
-DETAIL_REACH = 1.25
 # How fast the weights that `detail` adds change, against the others.
 DETAIL_RATE = 0.5
 MAX_GRADIENT_NORM = 3.0
@@ -47,40 +33,6 @@ MAX_GRADIENT_NORM = 3.0
 CALIBRATION_STYLES = 256
 # Layers whose output is added to another's start with smaller weights.
 GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual": 0.3}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossWeights:
-    """What each loss counts."""
-
-    content: float = 1.5
-    mean: float = 4.0
-    covariance: float = 3.0
-    range: float = 10.0
-    smoothness: float = 1.0
-    identity: float = 20.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
-    """A style to paint in.
-
-    Attributes:
-        style: without a modulation.
-        covariances: of its features at each tap, N x C x C each.
-    """
-
-    style: Style
-    covariances: Sequence[Tensor]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Content:
-    """A content, its features, and the style that it has of its own."""
-
-    image: Tensor
-    taps: Sequence[Tensor]
-    own: Style
 
 
 class DecoderLearner:
@@ -93,14 +45,7 @@ class DecoderLearner:
         device: where both are.
     """
 
-    terms: tuple[str, ...] = (
-        "content",
-        "mean",
-        "covariance",
-        "range",
-        "smoothness",
-        "identity",
-    )
+    terms: tuple[str, ...] = (*Objective.terms, "identity")
 
     def __init__(
         self,
@@ -127,8 +72,8 @@ class DecoderLearner:
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device
-        self.encoder = encoder.to(self.device, dtype).to(memory_format=torch.channels_last)
-        self.encoder.requires_grad_(False)
+        self._objective = Objective(encoder, self.device, dtype)
+        self.encoder = self._objective.encoder
         self.decoder = decoder.to(self.device)
         self._mean = Average(decoder)
         self._paint = process.wrap(Painting(decoder))
@@ -143,10 +88,7 @@ class DecoderLearner:
         self._muon = Muon([matrices, changes])
         self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
         self._rate, self._muon_rate, self._cool, self._seed = rate, muon_rate, cool, seed
-        self._weights = torch.tensor(
-            [getattr(weights, name) for name in self.terms], device=self.device
-        )
-        self._per_tap = torch.tensor(TAP_WEIGHTS, device=self.device)
+        self._weights = weights.of(self.terms).to(self.device)
         self._contents: Recent[Content] = Recent(CONTENTS)
         self._targets: Recent[Target] = Recent(STYLES)
 
@@ -217,40 +159,10 @@ class DecoderLearner:
         content, target = self._draw(batch)
         detail = draw_detail(self._seed, int(batch.step[0]))
         image = self._paint(content.image, content.taps, content.own, target.style, detail)
-        taps = self.encoder(image.contiguous(memory_format=torch.channels_last))
-        kept = [
-            correlation_loss(features, white(original, own))
-            for features, original, own in zip(
-                taps[2:], content.taps[2:], content.own.taps[2:], strict=True
-            )
-        ]
-        moments = color_moments(image)  # the picture itself is the tap below relu1_1
-        means, covariances = self._style_distances(taps, target)
-        terms = torch.stack(
-            [
-                torch.stack(kept).mean() * DETAIL_BASE**detail,
-                relative_distance(moments.mean, target.style.colors.mean).float() + means,
-                relative_distance(moments.covariance, target.style.colors.covariance).float()
-                + covariances,
-                range_loss(image),
-                smoothness_loss(image),
-                identity_loss(image, content.image, batch.identity),
-            ]
-        )
+        compared = self._objective.losses(image, content, target, detail)
+        identity = identity_loss(image, content.image, batch.identity)
+        terms = torch.cat([compared, identity[None]])
         return (self._weights * terms).sum(), terms
-
-    def _style_distances(self, taps: Sequence[Tensor], target: Target) -> tuple[Tensor, Tensor]:
-        """Return the distances of means and of covariances, weighted over the taps."""
-        means = [
-            relative_distance(features.float().mean((2, 3), keepdim=True), style.mean)
-            for features, style in zip(taps, target.style.taps, strict=True)
-        ]
-        covariances = [
-            relative_distance(covariance(features), wanted)
-            for features, wanted in zip(taps, target.covariances, strict=True)
-        ]
-        weighted = [(torch.stack(each) * self._per_tap).sum() for each in (means, covariances)]
-        return weighted[0], weighted[1]
 
     @torch.no_grad()
     def _draw(self, batch: ReusedPair) -> tuple[Content, Target]:
@@ -259,10 +171,10 @@ class DecoderLearner:
         for number, identity in enumerate(batch.identity.tolist()):
             image, style = batch.content[number, None], batch.style[number, None]
             item = int(batch.content_item[number]), image.shape[2]
-            content = self._contents.get(item, self._encode, image)
+            content = self._contents.get(item, self._objective.encode, image)
             contents.append(content)
             if identity:
-                targets.append(target_of(content))
+                targets.append(content.as_target())
             else:
                 item = int(batch.style_item[number]), style.shape[2]
                 targets.append(self._targets.get(item, self._look, style))
@@ -271,15 +183,8 @@ class DecoderLearner:
             [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
         )
 
-    @torch.no_grad()
-    def _encode(self, image: Tensor) -> Content:
-        image = image.contiguous(memory_format=torch.channels_last)
-        taps = self.encoder(image)
-        return Content(image, taps, measure(image, taps))
-
-    @torch.no_grad()
     def _look(self, image: Tensor) -> Target:
-        return target_of(self._encode(image))
+        return self._objective.encode(image).as_target()
 
 
 class Painting(nn.Module):
@@ -319,11 +224,6 @@ class Recent(Generic[Value]):
         return list(self._values.values())[-count:]
 
 
-def target_of(content: Content) -> Target:
-    """Return a picture as a style to paint in."""
-    return Target(content.own, [covariance(tap) for tap in content.taps])
-
-
 def stack(contents: Sequence[Content]) -> Content:
     """Return contents as one batch."""
     layout = torch.channels_last
@@ -345,12 +245,6 @@ def join(styles: Sequence[Style]) -> Style:
         taps.append(ChannelStatistics(mean, std))
     mean, covariances = map(torch.cat, zip(*(style.colors for style in styles), strict=True))
     return Style(tuple(taps), ColorMoments(mean, covariances))
-
-
-def draw_detail(seed: int, step: int) -> float:
-    """Return the `detail` of a step, in [-1, 1]: one for all its batches."""
-    random = np.random.default_rng((seed, step, 1))
-    return float(np.clip(random.uniform(-DETAIL_REACH, DETAIL_REACH), -1, 1))
 
 
 def firing(decoder: Decoder, content: Content, style: Style) -> dict[str, Tensor]:

@@ -102,6 +102,13 @@ def find_pictures(sources: Sequence[Path]) -> list[PictureFile]:
     return found
 
 
+def readable(files: Sequence[PictureFile]) -> Iterator[Image.Image]:
+    """Yield those of the pictures that can be read."""
+    for file in files:
+        with contextlib.suppress(AdainError):
+            yield file.read()
+
+
 def list_names(source: Path) -> Iterator[str]:
     """Yield the paths of all files of a folder or zip file."""
     if source.is_dir():

@@ -23,6 +23,7 @@ def setting(
     bounds: tuple[float, float] | None = None,
     free: bool = False,
     positional: bool = False,
+    short: str | None = None,
     **options: Any,
 ) -> Any:
     """Declare a setting: a dataclass's field that is a flag of the same name.
@@ -33,6 +34,7 @@ def setting(
         bounds: least and largest value of a number.
         free: may change when a run is resumed: it decides where or how to compute, not what.
         positional: given by its place and not by a flag; may be left out where there is a default.
+        short: a short form of the flag, such as -o.
         options: of argparse's `add_argument`; `type` is by default that of the default value.
     """
     metadata = {
@@ -40,6 +42,7 @@ def setting(
         "bounds": bounds,
         "free": free,
         "positional": positional,
+        "short": short,
         "options": options,
     }
     return field(default=default, metadata=metadata)
@@ -97,9 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> 
             several = bool(options.get("nargs"))
             shown = " ".join(map(str, known.default)) if several else known.default
             meaning += f" (default {shown})"
-        flag = "--" + known.name.replace("_", "-")
+        flags = [known.metadata["short"], "--" + known.name.replace("_", "-")]
         # What is not given is left to the dataclass's default.
-        parser.add_argument(flag, help=meaning, default=argparse.SUPPRESS, **options)
+        parser.add_argument(
+            *filter(None, flags), help=meaning, default=argparse.SUPPRESS, **options
+        )
 
 
 def read_settings(settings: type[SettingsClass], args: argparse.Namespace) -> SettingsClass:

@@ -30,12 +30,12 @@ from model.parameters import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE,
 from model.transformer import Transformer, load_transformer, save_transformer
 from model.weights import load_encoder
 from training.command import command_parser, follow, guarded, record
-from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES, readable
+from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES
 from training.errors import TrainingError
 from training.losses import content_loss
 from training.optimizers import BETAS, Average, take_step
 from training.pairs import Pair, Pairs
-from training.pictures import Pictures, find_pictures, load_if_they_fit
+from training.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.processes import Process, add_gradients, autocast, training_dtype
 from training.run import Run
 from training.schedule import learning_rate, parse_stages

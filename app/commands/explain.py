@@ -11,11 +11,12 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from app.commands.files import format_of, open_picture, refuse_overwriting, write_whole
+from app.commands.files import format_of, open_picture, refuse_overwriting
 from app.main import load_stylizer
 from app.settings import Settings
 from model.descent import Budget
 from model.encoder import TAPS
+from model.files import write_whole
 from model.image import encode_image, flatten, resize_longest
 from model.objective import Weights
 from model.optimization import Optimization, optimize

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from PIL import Image
 
+from app.form import decode_style_file
 from app.settings import Settings
 from model.errors import ParameterError, naming
 from model.image import read_image
+from model.style import SUFFIX, Style, StyleLayout
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
@@ -32,6 +34,23 @@ def open_picture(path: Path, settings: Settings) -> Image.Image:
         return read_image(path, max_pixels=settings.max_pixels)
 
 
+def open_style(
+    path: Path, layout: Callable[[], StyleLayout], settings: Settings
+) -> tuple[Style | None, Image.Image]:
+    """Read a style: a picture, or a practised style and its picture.
+
+    Args:
+        path: of the file.
+        layout: returns that of the loaded model; called for a practised style alone.
+        settings: bound the picture.
+    """
+    if path.suffix.lower() != SUFFIX:
+        return None, open_picture(path, settings)
+    with naming(path):
+        data = path.read_bytes()
+    return decode_style_file(str(path), data, layout(), settings)
+
+
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Raise ParameterError where a result would replace a picture that it is made from."""
     read = {path.resolve() for path in inputs}
@@ -45,13 +64,3 @@ def refuse_existing(outputs: Iterable[Path]) -> None:
     for output in outputs:
         if output.exists():
             raise ParameterError(f"{output} exists: name the result with -o")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a full disk or a kill never leaves half of it under its name."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from app.commands.files import open_picture
+from app.commands.files import open_picture, open_style
 from app.commands.optimization import optimized, read_optimization
 from app.library import StyleLibrary
 from app.main import load_library, load_stylizer
@@ -45,12 +45,16 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
     if args.method == "network":
         return network_painter(args, settings, plan)
     stylizer, library = load_stylizer(settings), load_library(settings)
-    pictures = [open_picture(path, settings) for path in args.styles]
+    opened = [open_style(path, lambda: stylizer.layout, settings) for path in args.styles]
     optimization = read_optimization(args)
     if optimization is not None:
+        pictures = [picture for _, picture in opened]
         pictures += [library.picture(library.find(name).id) for name in args.saved]
         return lambda content: optimized(stylizer, plan(content), pictures, optimization)
-    styles = [stylizer.encode_style(style, style_size=args.style_size) for style in pictures]
+    styles = [
+        style or stylizer.encode_style(picture, style_size=args.style_size)
+        for style, picture in opened
+    ]
     styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
 
     def paint(content: Image.Image) -> Image.Image:

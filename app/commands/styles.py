@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import Any
 
-from app.commands.files import open_picture
-from app.main import load_library
+from app.commands.files import open_style
+from app.main import load_library, load_stylizer
 from app.settings import Settings
 from model.errors import ParameterError, naming
 
@@ -22,7 +23,7 @@ def add_parser(commands: Any) -> None:
         description="The library that the service serves: ADAIN_DATA_DIR, or ADAIN_DATABASE_URL.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="save style pictures")
+    add = actions.add_parser("add", help="save style pictures, or practised styles (.adain)")
     add.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path)
     add.add_argument("--name", help="of the style (default: the file's name without its suffix)")
     add.set_defaults(run=run_add)
@@ -39,10 +40,11 @@ def run_add(args: argparse.Namespace) -> int:
         raise ParameterError("--name names one picture: add the others without it, or one by one")
     settings = Settings()
     library = load_library(settings)
+    layout = functools.cache(lambda: load_stylizer(settings).layout)
     for path in args.pictures:
-        picture = open_picture(path, settings)
+        own, picture = open_style(path, layout, settings)
         with naming(path):
-            style = library.add(path.stem if args.name is None else args.name, picture)
+            style = library.add(path.stem if args.name is None else args.name, picture, own)
         print(f"{style.id}  {style.name}")
     return 0
 

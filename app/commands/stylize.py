@@ -17,12 +17,12 @@ from app.commands.files import (
     open_picture,
     refuse_existing,
     refuse_overwriting,
-    write_whole,
 )
 from app.commands.optimization import Interrupted, add_arguments, read_optimization
 from app.commands.painters import Painter, painter
 from app.settings import Settings
 from model.errors import AdainError, ParameterError, naming
+from model.files import write_whole
 from model.image import encode_image, list_pictures
 from model.parameters import (
     DEFAULT_STYLE_SIZE,
@@ -47,7 +47,13 @@ def add_parser(commands: Any) -> None:
         "on past files that fail; they are listed at the end, and the exit code is 1.",
     )
     parser.add_argument("content", metavar="CONTENT", help="a picture, a folder, or a quoted glob")
-    parser.add_argument("styles", metavar="STYLE", nargs="*", type=Path, help="style pictures")
+    parser.add_argument(
+        "styles",
+        metavar="STYLE",
+        nargs="*",
+        type=Path,
+        help="style pictures, or practised styles (.adain)",
+    )
     parser.add_argument(
         "--saved",
         metavar="NAME",
@@ -77,8 +83,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--detail",
         type=float,
-        default=0.0,
-        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0)",
+        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0, or what a "
+        "practised style says)",
     )
     parser.add_argument(
         "--weight", type=float, action="append", help="one per style, above 0 (default: all alike)"
@@ -131,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot work, before the model is loaded and anything is written."""
     check_range("--alpha", args.alpha, 0, 1)
-    check_range("--detail", args.detail, -1, 1)
+    if args.detail is not None:
+        check_range("--detail", args.detail, -1, 1)
     check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
     if args.size is not None:
         check_range("--size", args.size, MIN_SIZE, float("inf"))

@@ -139,7 +139,9 @@ async function describe(refine) {
     });
   }
   add("alpha", String($("alpha").valueAsNumber / 100));
-  add("detail", String($("detail").valueAsNumber / 100));
+  // A practised style has a detail of its own, which 0 leaves to it.
+  const detail = $("detail").valueAsNumber / 100;
+  if (detail) add("detail", String(detail));
   if ($("preserve-color").checked) add("preserve_color", "true");
   add("style_size", $("style-size").value);
   // Smaller contents keep their size; one that could not be measured here is measured there.

@@ -35,7 +35,8 @@ from training.decoder import (
 from training.encoder import PytorchAdainSettings, TorchvisionSettings, Vgg19Settings
 from training.errors import TrainingError
 from training.evaluate import EvaluateSettings
-from training.learner import DecoderLearner, draw_detail
+from training.learner import DecoderLearner
+from training.objective import draw_detail
 from training.pretrain import PretrainSettings
 from training.processes import Process, meeting_point
 from training.progress import Progress, RunningMean
