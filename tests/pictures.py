@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.image import to_tensor
-from model.style import SHAPES, Style
+from model.style import SHAPES, Change, Style, StyleLayout
 
 SRGB_RED = (255, 0, 0)
 # Mean difference, in levels of 255, of one picture painted by processes with other numbers of
@@ -70,6 +71,19 @@ def write_pictures(
 def as_tensor(image: Image.Image) -> Tensor:
     """The image as networks take it, 1 x 3 x H x W in [0, 1]."""
     return to_tensor(np.asarray(image))
+
+
+def practised_style(style: Style, layout: StyleLayout, *, rank: int = 2) -> Style:
+    """A style as practice leaves it, which is far from the one that it began as."""
+    random = torch.Generator().manual_seed(5)
+    changes = {
+        name: Change(
+            torch.randn(outputs, rank, generator=random).half().float(),
+            (0.1 * torch.randn(rank, inputs, generator=random) / inputs**0.5).half().float(),
+        )
+        for name, (outputs, inputs) in layout.convolutions.items()
+    }
+    return replace(style, changes=changes, detail=0.5, picture=encoded(painting()))
 
 
 def plain_style(value: float, weights: str = "weights") -> Style:

@@ -90,7 +90,7 @@ class StyleSettings(PictureSettings):
         "the run's stages, SIDE[xBATCH][@PERCENT] each", ("256",), **STAGES
     )
     batch: int = setting("contents of a batch", 2, bounds=(1, 1e6))
-    rate: float = setting("peak of the learning rate", 2e-3, bounds=(1e-8, 10))
+    rate: float = setting("peak of the learning rate", 5e-3, bounds=(1e-8, 10))
     content_weight: float = setting("of the content loss", 1.5, bounds=(0, 1e6))
     mean_weight: float = setting("of the distance of means", 4.0, bounds=(0, 1e6))
     covariance_weight: float = setting("of the distance of covariances", 3.0, bounds=(0, 1e6))

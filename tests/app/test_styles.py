@@ -2,22 +2,35 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import torch
 from PIL import Image
 
-from app.database import FILE
+from app.database import FILE, Database
+from app.library import StyleLibrary
+from app.problems import ServiceError
 from app.settings import Settings
 from app.starter import PAINTINGS
 from app.worker import Worker
 from model import Style, Stylizer
 from model.image import read_image
+from model.style import Change
 from model.weights import load_decoder, load_encoder
 from tests.app.test_problems import BOUNDARY
 from tests.conftest import serving
-from tests.pictures import ROUNDING, difference, encoded, noise, painting, photo
+from tests.pictures import (
+    ROUNDING,
+    difference,
+    encoded,
+    noise,
+    painting,
+    photo,
+    practised_style,
+)
 
 URL = "/v1/styles"
 
@@ -306,3 +319,78 @@ def test_statistics_that_cannot_be_kept_cost_no_result(library, caplog, monkeypa
     with caplog.at_level(logging.WARNING):
         picture(stylize(library, style["id"]))
     assert "not kept" in caplog.text
+
+
+@pytest.fixture
+def practised(stylizer):
+    style = stylizer.encode_style(painting(), style_size=64)
+    return practised_style(style, stylizer.layout)
+
+
+def expect(stylizer, practised, response):
+    assert difference(picture(response), stylizer.stylize(photo(), practised)) < ROUNDING
+
+
+def test_a_practised_style_is_sent_with_a_request(library, stylizer, practised):
+    response = library.post(
+        "/v1/stylize",
+        files={"content": encoded(photo()), "style": ("painting.adain", practised.to_bytes())},
+    )
+    expect(stylizer, practised, response)
+
+
+def test_a_practised_style_is_saved_and_is_the_same_at_every_size(library, stylizer, practised):
+    style = saved(library, "Practised", practised.to_bytes())
+    assert style["practised"]
+    assert library.get(f"{URL}/{style['id']}").json() == style
+    assert library.get(URL).json()["styles"][-1] == style
+    for style_size in ("64", "200"):
+        expect(stylizer, practised, stylize(library, style["id"], style_size=style_size))
+    thumbnail = read_image(library.get(style["thumbnail"]).content)
+    assert difference(thumbnail, painting()) < 20
+    assert not saved(library)["practised"]
+
+
+def test_a_practised_style_is_refined_towards_its_picture(serve, tmp_path, practised):
+    with serve(data_dir=tmp_path, max_refine_seconds=1) as client:
+        style = saved(client, "Practised", practised.to_bytes())
+        refined = picture(stylize(client, style["id"], refine="0.2"))
+        assert difference(refined, picture(stylize(client, style["id"]))) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": "0" * 64}, "a style is for other weights"),
+        ({"picture": b""}, "carries no picture"),
+        ({"picture": b"none"}, "these bytes are no"),
+        ({"changes": {"conv4_1": Change(torch.ones(1, 1), torch.ones(1, 1))}}, "conv4_1"),
+    ],
+)
+def test_a_practised_style_that_does_not_fit_is_refused(library, practised, change, said):
+    file = replace(practised, **change).to_bytes()
+    asked = {"content": encoded(photo()), "style": file}
+    for response in (save(library, file=file), library.post("/v1/stylize", files=asked)):
+        assert response.status_code in (415, 422), response.text
+        assert said in response.json()["detail"]
+
+
+def test_half_a_practised_style_is_refused(library, practised):
+    response = save(library, file=practised.to_bytes()[:-100])
+    assert response.status_code == 422
+    assert "no style file" in response.json()["detail"]
+
+
+@pytest.mark.inside
+def test_other_weights_go_by_the_picture_of_a_practised_style(
+    library, tmp_path, practised, stylizer
+):
+    key = saved(library, "Practised", practised.to_bytes())["id"]
+    own = StyleLibrary(Database(None, tmp_path), 100)
+    assert own.encoded(key, 64, stylizer.fingerprint).to_bytes() == practised.to_bytes()
+    assert own.encoded(key, 64, "0" * 64) is None
+    assert difference(own.picture(key), painting()) == 0
+    library.delete(f"{URL}/{key}")
+    with pytest.raises(ServiceError, match="no style"):
+        own.encoded(key, 64, stylizer.fingerprint)
+    own.close()
