@@ -7,7 +7,7 @@ PORT ?= 8000
 AXE_VERSION := 4.14.1
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: serve test test-fast lint format bench audit clean
+.PHONY: serve test test-fast lint format bench starters audit clean
 
 serve: $(VENV)/.installed
 	ADAIN_HOST=$(HOST) ADAIN_PORT=$(PORT) $(VENV)/bin/adain serve
@@ -29,6 +29,13 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks
+
+# Practises the starter styles for the bundled weights: CONTENT is a folder or zip of photographs.
+starters: $(VENV)/.installed-dev
+	for picture in app/starter/*.webp; do \
+	    $(VENV)/bin/python -m training.style $$picture --content $(CONTENT) --minutes 5 \
+	        -o $${picture%.webp}.adain --out runs/starters/$$(basename $$picture .webp) || exit 1; \
+	done
 
 # Asks the package index for known weaknesses of the pinned versions: needs the internet.
 audit: $(VENV)/.installed

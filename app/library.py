@@ -109,10 +109,11 @@ class SavedStyle:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A style that a new library begins with: its name, and its picture's file."""
+    """A style that a new library begins with: name, the picture's file, and the practised style."""
 
     name: str
     file: bytes
+    practised: Style | None = None
 
 
 class StyleLibrary:
@@ -164,7 +165,8 @@ class StyleLibrary:
                     connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
                     for starter in self._starters():
                         picture = read_image(starter.file)
-                        connection.execute(new_row(starter.name, starter.file, picture))
+                        row = new_row(starter.name, starter.file, picture)
+                        insert(connection, row, starter.practised)
                 elif version != SCHEMA_VERSION:
                     raise ServiceError(
                         "library-unavailable",
@@ -200,11 +202,7 @@ class StyleLibrary:
                     limit=self.capacity,
                     value=count,
                 )
-            number = connection.execute(row.returning(styles_table.c.number)).scalar_one()
-            if practised is not None:
-                file = practised.to_bytes()
-                more = {"style": number, "weights": practised.weights, "file": file}
-                connection.execute(practised_table.insert().values(more))
+            number = insert(connection, row, practised)
             listed = sql.select(*LISTED).select_from(LISTED_FROM)
             return saved(connection.execute(listed.where(styles_table.c.number == number)).one())
 
@@ -333,6 +331,15 @@ def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
         thumbnail=encode_image(thumbnail, THUMBNAIL_FORMAT, THUMBNAIL_QUALITY),
         picture=file,
     )
+
+
+def insert(connection: sql.Connection, row: sql.Insert, practised: Style | None) -> int:
+    """Insert a style, and what it is practised as; return its number."""
+    number: int = connection.execute(row.returning(styles_table.c.number)).scalar_one()
+    if practised is not None:
+        more = {"style": number, "weights": practised.weights, "file": practised.to_bytes()}
+        connection.execute(practised_table.insert().values(more))
+    return number
 
 
 def saved(row: sql.Row[Any]) -> SavedStyle:

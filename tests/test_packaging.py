@@ -178,6 +178,7 @@ def test_the_readmes_examples_work(client, tmp_path, monkeypatch):
         "curl": "curl --silent --show-error --fail-with-body",
         # Two small steps in place of two hours.
         "--minutes 120": "--steps 2 --crops 32x2",
+        "--minutes 10": "--steps 2 --crops 32x2",
     }
     for command in commands:
         for old, new in changes.items():

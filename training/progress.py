@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -61,7 +62,15 @@ class Bar:
 
     def __init__(self, fraction: float, means: RunningMean) -> None:
         form = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=1.0, initial=min(1.0, fraction), bar_format=form, mininterval=1.0)
+        # Into a file each state of the bar is a line of its own.
+        seconds = 1.0 if sys.stderr.isatty() else 60.0
+        self._bar = tqdm(
+            total=1.0,
+            initial=min(1.0, fraction),
+            bar_format=form if sys.stderr.isatty() else form + "\n",
+            mininterval=seconds,
+            maxinterval=seconds,
+        )
         self._means = means
 
     def __call__(self, progress: Progress) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from app.library import Starter
+from model.style import SUFFIX, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class Painting:
         """The name of its file in this package."""
         return f"{self.scene}-{self.technique}.webp"
 
+    @property
+    def practised(self) -> str:
+        """The name of the file of the practised style, which `make starters` writes."""
+        return f"{self.scene}-{self.technique}{SUFFIX}"
+
 
 # The page shows the newest first, which is the last here.
 PAINTINGS = (
@@ -48,6 +54,11 @@ PAINTINGS = (
 
 
 def starters() -> list[Starter]:
-    """Return the starter styles, in the order of the library."""
+    """Return the starter styles, in the order of the library, practised where they are."""
     folder = files("app.starter")
-    return [Starter(each.name, (folder / each.file).read_bytes()) for each in PAINTINGS]
+    found = []
+    for each in PAINTINGS:
+        practised = folder / each.practised
+        style = Style.from_bytes(practised.read_bytes()) if practised.is_file() else None
+        found.append(Starter(each.name, (folder / each.file).read_bytes(), style))
+    return found

@@ -10,18 +10,19 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
 
 from app.database import FILE, Database
-from app.library import StyleLibrary, schema, styles_table
+from app.library import Starter, StyleLibrary, schema, styles_table
 from app.problems import ServiceError
 from app.starter import PAINTINGS, starters
 from model.errors import ParameterError
 from tests import postgres
-from tests.pictures import difference, noise, painting, plain_style
+from tests.pictures import difference, encoded, noise, painting, plain_style
 
 WEIGHTS = "weights"
 
@@ -188,6 +189,16 @@ def test_a_full_library_says_how_many_it_takes(url, open_library):
     assert code_of(library.add, "b", painting()) == "library-full"
     library.remove(style.id)
     library.add("b", painting())
+
+
+def test_a_starter_that_is_practised_is_so_in_a_new_library(url, open_library):
+    practised = replace(plain_style(0.5, WEIGHTS), detail=0.25)
+    begun = [Starter("a", encoded(painting()), practised), Starter("b", encoded(painting()))]
+    library = open_library(url, starters=lambda: begun)
+    first, second = library.page(10)
+    assert (first.practised, second.practised) == (True, False)
+    assert library.encoded(first.id, 64, WEIGHTS).to_bytes() == practised.to_bytes()
+    assert library.encoded(second.id, 64, WEIGHTS) is None
 
 
 def test_a_new_library_has_the_starters_and_deleted_ones_stay_deleted(url, open_library):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.starter import PAINTINGS
 from model.image import read_image
-from tests.pictures import difference, encoded, noise, painting, photo
+from tests.pictures import difference, encoded, noise, painting, photo, practised_style
 
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parents[2] / ".venv/axe/node_modules/axe-core/axe.min.js"
@@ -69,6 +69,14 @@ def test_a_style_that_is_dropped_on_the_styles(painted, server):
     assert difference(painted.painted(lambda: tile(painted, NAMES[0]).click()), result) > 1
     again = painted.painted(lambda: tile(painted, "strokes").click())
     assert difference(again, result) == 0, "the visitor's own style is still there"
+
+
+def test_a_practised_style_is_dropped_and_saved(painted, server, stylizer):
+    style = stylizer.encode_style(painting(), style_size=64)
+    file = practised_style(style, stylizer.layout).to_bytes()
+    result = painted.painted(lambda: painted.send("drop", "strokes.adain", file, "#styles"))
+    expected = server.post("/v1/stylize", files={"content": PHOTO, "style": file})
+    assert difference(result, read_image(expected.content)) == 0
 
 
 def test_the_sample_can_be_tried(visitor):
