@@ -1,4 +1,4 @@
-"""Prometheus metrics of one service: GET /metrics."""
+"""Prometheus metrics of one service."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 import torch
-from fastapi import APIRouter, Request, Response
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
     Info,
     ProcessCollector,
-    generate_latest,
 )
 from starlette.types import Scope
 
-from app.engine import Model
+from app.engine.interface import Model
 
-router = APIRouter()
 # From a cached style at 256x256 on a GPU to the largest picture on a CPU, in seconds.
 SECONDS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40, 80)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
@@ -101,10 +97,3 @@ class Metrics:
         self.seconds.labels(route).observe(seconds)
         if "problem" in scope["state"]:
             self.problems.labels(scope["state"]["problem"]).inc()
-
-
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-def show(request: Request) -> Response:
-    """Return all metrics in Prometheus' text format."""
-    metrics: Metrics = request.app.state.metrics
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

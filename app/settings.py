@@ -11,8 +11,8 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.content_cache import CONTENT_CACHE_BYTES
-from model.image import DEFAULT_MAX_PIXELS, MAX_PIXELS
-from model.parameters import MIN_SIZE
+from model.controls import MIN_SIZE
+from model.images import DEFAULT_MAX_PIXELS, MAX_PIXELS
 
 PREFIX = "ADAIN_"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.plots import PLOTS, table
-from model.device import choose_device, choose_precision, explain_precision
+from model.runtime import choose_device, choose_precision, explain_precision
 
 # In the order of the page: a name, what the section answers, and the module with its arguments.
 SECTIONS = {

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from benchmarks.speed import STYLE_SIDE, picture
 from model import Style, Stylizer
 from model.conditioning import condition
-from model.decoder import Decoder
-from model.encoder import Encoder
+from model.networks.decoder import Decoder
+from model.networks.encoder import Encoder
 from model.style import measure as measure_style
 
 MATRIX_SIDE = 4096

@@ -28,12 +28,12 @@ from app.starter import PAINTINGS, starters
 from benchmarks.gallery import STYLES, skimage_pictures
 from benchmarks.limit import seconds_of
 from model import Stylizer, read_image
-from model.descent import HISTORY, Budget
-from model.device import choose_device, choose_precision
-from model.image import flatten, list_pictures, to_tensor
-from model.optimization import Optimization, build_objective, optimize, refinement
+from model.images import flatten, list_pictures, to_tensor
+from model.networks.style_network import Transformer, load_transformer
+from model.optimization.descent import HISTORY, Budget
+from model.optimization.optimize import Optimization, build_objective, optimize, refinement
 from model.painting import Painting
-from model.transformer import Transformer, load_transformer
+from model.runtime import choose_device, choose_precision
 from model.weights import bundled
 from training.metrics import structure, tensor
 from training.sheet import tile

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
-from model.plain_decoder import PlainDecoder
+from model.networks.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_encoder
 
 ENCODER = "1_1 1_2 pool 2_1 2_2 pool 3_1 3_2 3_3 3_4 pool 4_1"

@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.server import Server
 from benchmarks.speed import picture
 from model import Stylizer, read_image
-from model.image import encode_image
+from model.images import encode_image
 
 RETRY_SECONDS = 60
 STYLE_SIZE = 64

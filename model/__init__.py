@@ -1,7 +1,7 @@
 """Arbitrary style transfer with adaptive instance normalization: the method and nothing else."""
 
 from model.errors import AdainError
-from model.image import encode_image, read_image
+from model.images import encode_image, read_image
 from model.style import Style
 from model.stylizer import Stylizer
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops
 
-from model import image as pictures
+from model import images as pictures
 from model.color import keep_color
-from model.encoder import MIN_SIDE, STRIDE
-from model.parameters import MIN_SIZE, check_range, fit_masks, normalize_weights
+from model.controls import Controls, fit_masks, normalize_weights
+from model.networks.encoder import MIN_SIDE, STRIDE
+
+STANDARD_CONTROLS = Controls()
 
 
-# eq=False: pictures and pixels are compared by nobody, and slowly.
+# eq=False: nothing compares paintings, and comparing their pixels would be slow.
 @dataclass(frozen=True, slots=True, eq=False)
 class Painting:
     """A content and its controls, checked; no network is needed for what is done here.
@@ -41,37 +42,32 @@ class Painting:
 
     @classmethod
     def plan(
-        cls,
-        content: Image.Image,
-        styles: int,
-        *,
-        weights: Sequence[float] | None = None,
-        alpha: float = 1.0,
-        masks: Sequence[Image.Image] | None = None,
-        preserve_color: bool = False,
-        detail: float | None = None,
-        size: int | None = None,
+        cls, content: Image.Image, styles: int, controls: Controls = STANDARD_CONTROLS
     ) -> Painting:
-        """Check the controls, which `Stylizer.stylize` describes, and bring the pictures to size.
+        """Check the controls, and bring the pictures to size.
 
         Args:
-            content: any PIL image.
+            content: any PIL image, 1 x 1 pixels and up.
             styles: how many there are.
+            controls: how they are used.
 
         Raises:
-            ParameterError: an argument is out of range, or arguments do not fit each other.
+            ParameterError: a control is out of range, or does not fit the styles or the content.
         """
-        shares = normalize_weights(weights, styles)
-        check_range("alpha", alpha, 0, 1)
-        if detail is not None:
-            check_range("detail", detail, -1, 1)
+        controls.check(styles)
         content = pictures.normalize(content)
-        if size is not None:
-            check_range("size", size, MIN_SIZE, math.inf)
-            content = pictures.resize_longest(content, size)
+        if controls.size is not None:
+            content = pictures.resize_longest(content, controls.size)
         rgb, opacity = pictures.split_alpha(content)
-        fitted = None if masks is None else fit_masks(masks, styles, rgb.size)
-        return cls(rgb, opacity, shares, alpha, fitted, preserve_color, detail)
+        return cls(
+            rgb,
+            opacity,
+            normalize_weights(controls.weights, styles),
+            controls.alpha,
+            None if controls.masks is None else fit_masks(controls.masks, styles, rgb.size),
+            controls.preserve_color,
+            controls.detail,
+        )
 
     def scaled(self, factor: float) -> Painting:
         """Return the same painting with its sides times `factor`."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from model.adain import ChannelStatistics, channel_statistics
 from model.color import ColorMoments, color_moments
 from model.errors import ParameterError
+from model.images import read_image
 
 # Of the bytes that a style is stored in; those of another version are refused.
 VERSION = 1
@@ -196,6 +198,27 @@ class StyleLayout:
 def is_style_file(data: bytes) -> bool:
     """Whether bytes begin as a safetensors file does, which no picture does."""
     return data[8:10] == b'{"' and int.from_bytes(data[:8], "little") < len(data)
+
+
+def read_style_file(
+    data: bytes, layout: StyleLayout, *, max_pixels: int | None = None
+) -> tuple[Style, Image.Image]:
+    """Return a practised style and its picture.
+
+    Args:
+        data: the file.
+        layout: of the styles that the loaded model understands.
+        max_pixels: of the picture.
+
+    Raises:
+        AdainError: the file is damaged, is for another model, or carries no picture that can be
+            read.
+    """
+    style = Style.from_bytes(data)
+    layout.check(style)
+    if not style.picture:
+        raise ParameterError("this style file carries no picture; practise the style anew")
+    return style, read_image(style.picture, max_pixels=max_pixels)
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:

@@ -7,28 +7,34 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
-from model import image as pictures
+from model import images as pictures
 from model import weights as weights_files
 from model.content_cache import CONTENT_CACHE_BYTES, ContentCache, ContentFeatures
-from model.decoder import Decoder
-from model.device import (
+from model.controls import (
+    DEFAULT_STYLE_SIZE,
+    Controls,
+    ControlsDict,
+    check_range,
+    fit_style,
+)
+from model.networks.decoder import Decoder
+from model.networks.encoder import MIN_SIDE, STRIDE, Encoder
+from model.networks.plain_decoder import PlainDecoder
+from model.painting import Painting
+from model.runtime import (
     choose_device,
     choose_precision,
     is_out_of_memory,
     reuse_freed_memory,
     within_memory,
 )
-from model.encoder import MIN_SIDE, STRIDE, Encoder
-from model.painting import Painting
-from model.parameters import DEFAULT_STYLE_SIZE, check_range, fit_style
-from model.plain_decoder import PlainDecoder
 from model.style import Style, StyleLayout, measure
 from model.tiling import OnTile, stylize_tiles
 from model.transfer import Transfer
@@ -148,35 +154,22 @@ class Stylizer:
         content: Image.Image,
         styles: Style | Sequence[Style],
         *,
-        weights: Sequence[float] | None = None,
-        alpha: float = 1.0,
-        masks: Sequence[Image.Image] | None = None,
-        preserve_color: bool = False,
-        detail: float | None = None,
-        size: int | None = None,
         tile: int | None = None,
         on_tile: OnTile = lambda done, total: None,
+        **controls: Unpack[ControlsDict],
     ) -> Image.Image:
         """Return the content picture in the style, or in a mix of styles.
 
         Args:
             content: any PIL image, 1 x 1 pixels and up.
             styles: one style or several, as `encode_style` returns them.
-            weights: one per style, above 0; normalised to sum 1. None: all alike.
-            alpha: in [0, 1], strength; 1 is the full style, 0 the content. (With a `PlainDecoder`
-                0 is the decoder's reconstruction of the content.)
-            detail: in [-1, 1], how much of the content's lines and shapes to keep; 0 is what the
-                decoder is best at. None: that of the styles, which is 0 but for practised ones. A
-                `PlainDecoder` has no such choice.
-            masks: one per style, white where the style goes, of the content's aspect ratio. Where
-                masks overlap, styles mix; where none is white, the content shows untouched.
-            preserve_color: keep the content's colours and take on the style's strokes alone.
-            size: longest side of the result in pixels, 16 or more. None: as the content.
             tile: side in pixels, 64 or more, of the tiles that a larger picture is painted in: the
                 same result in less memory and more time. None: 768 for pictures of more than
                 2048 x 2048 pixels, and for those that do not fit the device's memory.
             on_tile: called after each tile with how many are done and how many there are; an error
                 that it raises ends the work.
+            controls: alpha, detail, weights, masks, preserve_color, size; see
+                `model.controls.Controls`.
 
         Returns:
             RGB, or RGBA with the content's own alpha channel; the content's size after EXIF
@@ -187,16 +180,7 @@ class Stylizer:
             DeviceError: the picture does not fit the device's memory.
         """
         styles = [styles] if isinstance(styles, Style) else list(styles)
-        painting = Painting.plan(
-            content,
-            len(styles),
-            weights=weights,
-            alpha=alpha,
-            masks=masks,
-            preserve_color=preserve_color,
-            detail=detail,
-            size=size,
-        )
+        painting = Painting.plan(content, len(styles), Controls(**controls))
         [painted] = self.paint([painting], [styles], tile=tile, on_tile=on_tile)
         return painting.finish(painted)
 

@@ -10,11 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from model.conditioning import Condition, condition, normalize_shares
-from model.decoder import Decoder
-from model.encoder import MIN_SIDE, STRIDE
-from model.image import pad, to_tensor
+from model.images import pad, to_tensor
+from model.networks.decoder import Decoder
+from model.networks.encoder import MIN_SIDE, STRIDE
+from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
-from model.plain_decoder import PlainDecoder
 from model.style import Style, mix
 from model.tiling import Window
 

@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from model.decoder import WIDTHS, Decoder
-from model.encoder import LAYERS, TAPS, Encoder
 from model.errors import WeightsError
 from model.files import write_whole
-from model.plain_decoder import PlainDecoder
+from model.networks.decoder import WIDTHS, Decoder
+from model.networks.encoder import LAYERS, TAPS, Encoder
+from model.networks.plain_decoder import PlainDecoder
 
 # On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
 # of LEVEL, and that of the median filter of the first two taps within SPREAD; deeper filters answer

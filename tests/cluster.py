@@ -14,21 +14,22 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
-from app.engine import Model
-from app.job import Job
-from app.ray import ENVIRONMENT, Event, Painter, RayEngine
+from app.engine.interface import Job, Model
+from app.engine.ray_engine import RayEngine
+from app.engine.ray_replica import Event, Replica
+from app.ray_service import ENVIRONMENT
 from app.settings import Settings
 
 CPUS = 2
 
 
-class HeldPainter(Painter):
+class HeldReplica(Replica):
     """A model that waits, before each picture, as long as there is a file "held" in a folder."""
 
     async def __init__(self, settings: Settings, folder: Path) -> None:
         await super().__init__(settings)
         self.folder = folder
-        self.worker.stylizer.encoder.register_forward_pre_hook(self.hold)
+        self.engine.stylizer.encoder.register_forward_pre_hook(self.hold)
 
     def hold(self, _: object, args: tuple) -> None:
         with (self.folder / "sizes").open("a") as sizes:
@@ -55,7 +56,7 @@ class Flag:
 
 
 class RemoteHold:
-    """Holds a `HeldPainter`; as `tests.conftest.Hold`."""
+    """Holds a `HeldReplica`; as `tests.conftest.Hold`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -89,7 +90,7 @@ def running() -> Iterator[str]:
         ray.shutdown()
 
 
-class Silent(Painter):
+class Silent(Replica):
     """A model that never answers."""
 
     async def __init__(self) -> None:
@@ -106,7 +107,7 @@ class Silent(Painter):
 def painters(folder: Path) -> RayEngine:
     """Deploy a model that can be held by files in a folder, and return an engine that asks it."""
     model = serve.deployment(
-        HeldPainter,
+        HeldReplica,
         name="held",
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=16,

@@ -14,10 +14,10 @@ import pytest
 import torch
 import uvicorn
 
-from app.engine import Engine
+from app.engine.interface import Engine
+from app.engine.process import ProcessEngine
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
 from model import Style, Stylizer
 from tests.pictures import painting
 
@@ -73,15 +73,15 @@ class Hold:
         self._released.set()
 
 
-class ProcessEngine:
-    """The engine of most tests: a worker in this process."""
+class EngineHere:
+    """The engine of most tests: the model in this process."""
 
     def __init__(self, stylizer: Stylizer) -> None:
         self.stylizer = stylizer
         self.hooks: list[object] = []
 
     def start(self, settings: Settings) -> Engine:
-        return Worker(self.stylizer, settings)
+        return ProcessEngine(self.stylizer, settings)
 
     def hold(self) -> Hold:
         hold = Hold()
@@ -113,7 +113,7 @@ class RayEngines:
 
 
 # Modules whose tests of HTTP run on both engines.
-ON_RAY = {f"tests.app.test_{name}" for name in ("keys", "problems", "refine", "styles", "stylize")}
+ON_RAY = {f"tests.app.api.test_{name}" for name in ("keys", "problems", "refine", "styles", "stylize")}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -143,16 +143,16 @@ def ray_engines(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> RayEn
 @pytest.fixture(scope="session")
 def engines(
     request: pytest.FixtureRequest, stylizer: Stylizer
-) -> Iterator[ProcessEngine | RayEngines]:
+) -> Iterator[EngineHere | RayEngines]:
     """What runs the model."""
     if request.param == "ray":
         yield request.getfixturevalue("ray_engines")
     else:
-        yield ProcessEngine(stylizer)
+        yield EngineHere(stylizer)
 
 
 @pytest.fixture
-def hold(engines: ProcessEngine | RayEngines) -> Iterator[Callable[[], Hold | RemoteHold]]:
+def hold(engines: EngineHere | RayEngines) -> Iterator[Callable[[], Hold | RemoteHold]]:
     """Hold the model from the call of this fixture on."""
     holds = []
 
@@ -196,7 +196,7 @@ def wait_until_ready(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="session")
-def client(engines: ProcessEngine | RayEngines) -> Iterator[httpx.Client]:
+def client(engines: EngineHere | RayEngines) -> Iterator[httpx.Client]:
     """A client of a server with small limits, so that they are quick to reach."""
     settings = Settings(max_body_bytes=2_000_000, max_pixels=1_000_000, max_size=512, max_styles=4)
     with serving(settings, engines.start(settings)) as client:
@@ -204,7 +204,7 @@ def client(engines: ProcessEngine | RayEngines) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def serve(engines: ProcessEngine | RayEngines) -> Callable[..., object]:
+def serve(engines: EngineHere | RayEngines) -> Callable[..., object]:
     """Start a server with settings of the test's own."""
 
     def serve(*, warm: bool = True, **chosen: object) -> object:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from app.ray import ENVIRONMENT, build
+from app.engine.process import ProcessEngine
+from app.ray_service import ENVIRONMENT, build
 from app.settings import Settings
-from app.worker import Worker
 from tests.conftest import serving
 from tests.pictures import encoded, painting, photo
 
@@ -110,7 +110,7 @@ def test_the_deployment_agrees_with_the_service_and_leaves_it_time_to_end():
 def test_the_configuration_of_serve_is_valid_on_kubernetes_too():
     config = load("ray/serve.yaml")
     [application] = ServeDeploySchema.model_validate(config).applications
-    assert application.import_path == "app.ray:build"
+    assert application.import_path == "app.ray_service:build"
     deployments = build(application.args)
     assert deployments._bound_deployment.name == application.deployments[0].name
     on_kubernetes = load("ray/rayservice.yaml")["spec"]
@@ -135,7 +135,7 @@ def free_port():
 @pytest.fixture
 def replicas(stylizer, tmp_path):
     settings = Settings(data_dir=tmp_path, max_refine_seconds=10)
-    one, two = Worker(stylizer, settings), Worker(stylizer, settings)
+    one, two = ProcessEngine(stylizer, settings), ProcessEngine(stylizer, settings)
     with serving(settings, one) as first, serving(settings, two) as second:
         yield [first, second]
 

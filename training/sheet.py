@@ -16,11 +16,11 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from model import Stylizer
-from model.image import flatten
-from model.parameters import MIN_SIZE, check_range
-from training.command import command_parser, guarded
-from training.pictures import find_pictures
-from training.settings import SOURCES
+from model.controls import MIN_SIZE, check_range
+from model.images import flatten
+from training.data.pictures import find_pictures
+from training.loop.command import command_parser, guarded
+from training.loop.settings import SOURCES
 
 GAP = 4
 

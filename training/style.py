@@ -24,23 +24,23 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from model import Stylizer
-from model.decoder import Decoder
-from model.encoder import MIN_SIDE, STRIDE
+from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError, naming
 from model.files import write_whole
-from model.image import encode_image, pad, read_image, to_tensor
-from model.parameters import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
+from model.images import encode_image, pad, read_image, to_tensor
+from model.networks.decoder import Decoder
+from model.networks.encoder import MIN_SIDE, STRIDE
 from model.style import SUFFIX, Style
 from model.weights import load_decoder, load_encoder
-from training.command import command_parser, follow, guarded, record
+from training.data.pairs import Pairs
+from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.errors import TrainingError
-from training.objective import LossWeights
-from training.pairs import Pairs
-from training.pictures import Pictures, find_pictures, load_if_they_fit, readable
-from training.processes import Process, training_dtype
-from training.run import Run
-from training.schedule import parse_stages
-from training.settings import (
+from training.learners.style import StyleLearner
+from training.loop.command import command_parser, follow, guarded, record
+from training.loop.processes import Process, training_dtype
+from training.loop.run import Run
+from training.loop.schedule import parse_stages
+from training.loop.settings import (
     SOURCES,
     STAGES,
     PictureSettings,
@@ -48,8 +48,8 @@ from training.settings import (
     read_settings,
     setting,
 )
+from training.objective import LossWeights
 from training.sheet import tile
-from training.style_learner import StyleLearner
 
 # The style picture is carried along in the file, as a WebP picture of this quality.
 PICTURE_QUALITY = 90

@@ -12,16 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from app.commands.files import format_of, open_picture, refuse_overwriting
-from app.main import load_stylizer
+from app.loading import load_stylizer
 from app.settings import Settings
-from model.descent import Budget
-from model.encoder import TAPS
+from model.controls import MIN_STYLE_SIZE, check_range
 from model.files import write_whole
-from model.image import encode_image, flatten, resize_longest
-from model.objective import Weights
-from model.optimization import Optimization, optimize
+from model.images import encode_image, flatten, resize_longest
+from model.networks.encoder import TAPS
+from model.optimization.descent import Budget
+from model.optimization.objective import Weights
+from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
-from model.parameters import MIN_STYLE_SIZE, check_range
 from model.stylizer import Stylizer
 
 STEPS, SIZE = 200, 192

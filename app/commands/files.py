@@ -7,11 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.form import decode_style_file
 from app.settings import Settings
 from model.errors import ParameterError, naming
-from model.image import read_image
-from model.style import SUFFIX, Style, StyleLayout
+from model.images import read_image
+from model.style import SUFFIX, Style, StyleLayout, read_style_file
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
@@ -47,8 +46,7 @@ def open_style(
     if path.suffix.lower() != SUFFIX:
         return None, open_picture(path, settings)
     with naming(path):
-        data = path.read_bytes()
-    return decode_style_file(str(path), data, layout(), settings)
+        return read_style_file(path.read_bytes(), layout(), max_pixels=settings.max_pixels)
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

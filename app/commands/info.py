@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from app.main import load_stylizer
+from app.loading import load_stylizer
 from app.settings import Settings
 from model.weights import checksum
 

@@ -12,12 +12,12 @@ from typing import get_args
 from PIL import Image
 from tqdm import tqdm
 
-from model.descent import Budget, Optimizer
+from model.controls import check_range
 from model.errors import ParameterError
-from model.objective import Pooling, StyleBy, Weights
-from model.optimization import Initial, Optimization, optimize, refinement
+from model.optimization.descent import Budget, Optimizer
+from model.optimization.objective import Pooling, StyleBy, Weights
+from model.optimization.optimize import Initial, Optimization, optimize, refinement
 from model.painting import Painting
-from model.parameters import check_range
 from model.signals import stop_on_signals
 from model.stylizer import Stylizer
 

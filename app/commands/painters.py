@@ -13,34 +13,27 @@ from tqdm import tqdm
 
 from app.commands.files import open_picture, open_style
 from app.commands.optimization import optimized, read_optimization
-from app.library import StyleLibrary
-from app.main import load_library, load_stylizer
+from app.library.store import StyleLibrary
+from app.loading import load_library, load_stylizer
 from app.settings import Settings
-from model.device import choose_device, choose_precision
+from model.controls import Controls
+from model.networks.style_network import load_transformer
 from model.painting import Painting
+from model.runtime import choose_device, choose_precision
 from model.style import Style
 from model.stylizer import Stylizer
 from model.tiling import OnTile
-from model.transformer import load_transformer
 
 Painter = Callable[[Image.Image], Image.Image]
 
 
 def painter(args: argparse.Namespace, settings: Settings) -> Painter:
     """Load the model and the styles, and return what makes a content into a result."""
-    masks = [open_picture(path, settings) for path in args.mask] if args.mask else None
+    controls = read_controls(args, settings)
+    count = len(args.styles) + len(args.saved) + len(args.style_name)
 
     def plan(content: Image.Image) -> Painting:
-        return Painting.plan(
-            content,
-            len(args.styles) + len(args.saved) + len(args.style_name),
-            weights=args.weight,
-            alpha=args.alpha,
-            masks=masks,
-            preserve_color=args.preserve_color,
-            detail=args.detail,
-            size=args.size,
-        )
+        return Painting.plan(content, count, controls)
 
     if args.method == "network":
         return network_painter(args, settings, plan)
@@ -64,6 +57,18 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
         return painting.finish(painted)
 
     return paint
+
+
+def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
+    """Return the controls that the flags ask for, and read the masks."""
+    return Controls(
+        weights=args.weight,
+        alpha=args.alpha,
+        masks=[open_picture(path, settings) for path in args.mask] if args.mask else None,
+        preserve_color=args.preserve_color,
+        detail=args.detail,
+        size=args.size,
+    )
 
 
 def network_painter(

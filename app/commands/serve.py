@@ -10,8 +10,8 @@ from typing import Any
 import uvicorn
 
 from app import logs
+from app.errors import ServiceError
 from app.main import create_app
-from app.problems import ServiceError
 from app.settings import Settings, describe
 
 
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
 def run_on_ray(settings: Settings) -> int:
     """Serve with the model on a Ray cluster."""
     try:
-        from app import ray
+        from app import ray_service
     except ImportError as error:
         raise ServiceError("not-ready", "Ray is missing: pip install 'adain[ray]'") from error
-    ray.run(settings)
+    ray_service.run(settings)
     return 0

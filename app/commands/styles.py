@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.files import open_style
-from app.main import load_library, load_stylizer
+from app.loading import load_library, load_stylizer
 from app.settings import Settings
 from model.errors import ParameterError, naming
 

@@ -21,10 +21,7 @@ from app.commands.files import (
 from app.commands.optimization import Interrupted, add_arguments, read_optimization
 from app.commands.painters import Painter, painter
 from app.settings import Settings
-from model.errors import AdainError, ParameterError, naming
-from model.files import write_whole
-from model.image import encode_image, list_pictures
-from model.parameters import (
+from model.controls import (
     DEFAULT_STYLE_SIZE,
     MAX_STYLE_SIZE,
     MIN_SIZE,
@@ -33,6 +30,9 @@ from model.parameters import (
     check_range,
     normalize_weights,
 )
+from model.errors import AdainError, ParameterError, naming
+from model.files import write_whole
+from model.images import encode_image, list_pictures
 from model.weights import bundled
 
 DEFAULT_FOLDER = "stylized"
@@ -77,7 +77,7 @@ def add_parser(commands: Any) -> None:
         help="a style of the network of --method network, in place of pictures and saved ones",
     )
     parser.add_argument(
-        "--network", type=Path, help="weights of --method network, by training.transformer"
+        "--network", type=Path, help="weights of --method network, by training.network"
     )
     parser.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
     parser.add_argument(
@@ -147,9 +147,7 @@ def check(args: argparse.Namespace) -> None:
     if (args.method == "network") != bool(args.style_name):
         raise ParameterError("--method network goes with --style-name NAME, and only with it")
     if args.method == "network" and not (args.network or bundled("transformer")).exists():
-        raise ParameterError(
-            "--method network needs --network FILE, as training.transformer writes it"
-        )
+        raise ParameterError("--method network needs --network FILE, as training.network writes it")
     if pictured and args.style_name:
         raise ParameterError("--style-name takes the place of style pictures and of --saved")
     styles = pictured + len(args.style_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
-from app.library import Starter
+from app.library.store import Starter
 from model.style import SUFFIX, Style
 
 

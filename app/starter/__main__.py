@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from app.starter import PAINTINGS, Painting, scenes, techniques
-from model.image import encode_image
+from model.images import encode_image
 
 QUALITY = 82
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from app.cli import main
 from app.starter import PAINTINGS
-from model.image import read_image
+from model.images import read_image
+from model.networks.style_network import Transformer, load_transformer, save_transformer
 from model.painting import Painting
-from model.transformer import Transformer, load_transformer, save_transformer
 from tests.pictures import difference, encoded, painting, photo
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.starter import PAINTINGS, starters
 from app.starter.__main__ import paint
-from model.image import read_image
+from model.images import read_image
 from tests.pictures import difference
 
 

@@ -18,7 +18,7 @@ from benchmarks.plots import PLOTS
 from benchmarks.server import measure as measure_server
 from benchmarks.speed import CACHED, PLAIN, measure
 from model import Stylizer, read_image
-from model.plain_decoder import PlainDecoder
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_encoder
 from tests.pictures import difference, encoded, painting, photo
 

@@ -10,10 +10,10 @@ from app.starter import starters
 from model import Stylizer, read_image
 from model.adain import channel_statistics
 from model.color import color_moments
+from model.controls import MAX_STYLE_ASPECT, fit_style, normalize_weights
 from model.errors import DeviceError, ParameterError
-from model.image import flatten, to_pixels, to_tensor
-from model.parameters import MAX_STYLE_ASPECT, fit_style, normalize_weights
-from model.plain_decoder import PlainDecoder
+from model.images import flatten, to_pixels, to_tensor
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import dead_leaves, load_encoder
 from tests.pictures import as_tensor, difference, noise, painting, photo
 from training.losses import correlation_loss

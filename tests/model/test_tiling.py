@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from model.adain import channel_statistics
-from model.encoder import STRIDE
 from model.errors import DeviceError, ParameterError
-from model.image import to_tensor
+from model.images import to_tensor
+from model.networks.encoder import STRIDE
 from model.style import measure
 from model.tiling import HALO, RunningStatistics, RunningStyle, Window, windows
 from tests.pictures import noise, photo

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import Stylizer
-from model.decoder import Decoder
-from model.encoder import Encoder
 from model.errors import WeightsError
+from model.networks.decoder import Decoder
+from model.networks.encoder import Encoder
 from model.weights import bundled, checksum, dead_leaves, load_weights, save_weights
 
 

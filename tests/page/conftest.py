@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from app.engine.process import ProcessEngine
 from app.settings import Settings
-from app.worker import Worker
 from benchmarks.page import CHROMIUM, OPTIONS
 from model import Stylizer
-from model.image import read_image
+from model.images import read_image
 from tests.conftest import serving
 
 
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 def server(stylizer: Stylizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server with a library of its own."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("page"))
-    with serving(settings, Worker(stylizer, settings)) as client:
+    with serving(settings, ProcessEngine(stylizer, settings)) as client:
         yield client
 
 

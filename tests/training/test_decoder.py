@@ -17,13 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from model.decoder import Decoder
-from model.image import read_image
-from model.plain_decoder import PlainDecoder
+from model.images import read_image
+from model.networks.decoder import Decoder
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_decoder, save_weights
 from tests.pictures import photo, write_pictures
 from tests.training.conftest import losses_of
-from training.command import FAILED, STOPPED
 from training.decoder import (
     PlainSettings,
     Settings,
@@ -35,14 +34,15 @@ from training.decoder import (
 from training.encoder import PytorchAdainSettings, TorchvisionSettings, Vgg19Settings
 from training.errors import TrainingError
 from training.evaluate import EvaluateSettings
-from training.learner import DecoderLearner
+from training.learners.classifier import PretrainSettings
+from training.learners.decoder import DecoderLearner
+from training.learners.refinement import RefineSettings
+from training.loop.command import FAILED, STOPPED
+from training.loop.processes import Process, meeting_point
+from training.loop.progress import Progress, RunningMean
+from training.loop.run import Run
+from training.network import Settings as TransformerSettings
 from training.objective import draw_detail
-from training.pretrain import PretrainSettings
-from training.processes import Process, meeting_point
-from training.progress import Progress, RunningMean
-from training.refine import RefineSettings
-from training.run import Run
-from training.transformer import Settings as TransformerSettings
 
 CPU = torch.device("cpu")
 ALONE = Process(0, 1, CPU)
@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(settings):
 
 
 def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monkeypatch):
-    monkeypatch.setattr("training.progress.SCALAR_STEPS", 2)
+    monkeypatch.setattr("training.loop.progress.SCALAR_STEPS", 2)
     assert main(flags(settings)) == 0
     assert isinstance(load_decoder(settings.out / "decoder.safetensors"), Decoder)
     assert read_image(settings.out / "sheet.png").width > 3 * 192

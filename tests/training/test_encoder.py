@@ -5,22 +5,22 @@ import pytest
 import torch
 
 from model import Stylizer
-from model.descent import Budget
-from model.encoder import TAPS, Encoder
 from model.errors import ParameterError
-from model.objective import Weights
-from model.optimization import Optimization, optimize
+from model.networks.encoder import TAPS, Encoder
+from model.optimization.descent import Budget
+from model.optimization.objective import Weights
+from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
 from model.weights import bundled, load_encoder, load_weights
 from tests.pictures import as_tensor, painting, photo, write_pictures
 from training.classifier import Classifier
 from training.colors import ColorHead, color_loss, fit
-from training.command import FAILED
+from training.data.labelled import Squares, held_out
+from training.data.pictures import decode, find_pictures
 from training.encoder import main, read_torchvision
 from training.errors import TrainingError
+from training.loop.command import FAILED
 from training.normalization import layers, measure, normalize_filters
-from training.pictures import decode, find_pictures
-from training.squares import Squares, held_out
 
 CPU = torch.device("cpu")
 
@@ -203,8 +203,8 @@ def test_batches_of_squares_are_cut_and_coloured_at_random_and_never_held_out(da
     squares = Squares([data], side=48, device=CPU, seed=0)
     assert squares.classes == ["paintings", "photos"]
     seen = set()
-    from training.schedule import Stage
-    from training.stream import Stream
+    from training.loop.schedule import Stage
+    from training.loop.stream import Stream
 
     places = Stream(
         (Stage(32, 16, 1.0),), lambda step: 0.0, step=0, position=0, rank=0, processes=1

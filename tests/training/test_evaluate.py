@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from model.image import read_image
+from model.images import read_image
 from tests.pictures import noise, painting, photo, write_pictures
-from training.command import FAILED
 from training.evaluate import choose_pairs, main
+from training.loop.command import FAILED
 from training.metrics import Judge, edge_strength, palette_distance, structure, tensor
 
 

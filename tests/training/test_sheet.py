@@ -3,7 +3,7 @@ import sys
 
 from PIL import Image
 
-from model.image import read_image
+from model.images import read_image
 from tests.pictures import difference, encoded, painting, photo
 from training.sheet import GAP, main, make_sheet
 

@@ -8,11 +8,11 @@ import pytest
 
 from app.cli import main as adain
 from model import Style
-from model.image import read_image
-from model.plain_decoder import PlainDecoder
+from model.images import read_image
+from model.networks.plain_decoder import PlainDecoder
 from model.weights import save_weights
 from tests.pictures import difference, encoded, painting, photo
-from training.run import Run
+from training.loop.run import Run
 from training.style import main
 
 

@@ -1,0 +1,1 @@
+"""The HTTP API: routes, their forms, and errors as problems."""

@@ -1,0 +1,125 @@
+"""The forms that the service takes, and the pictures in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+from fastapi import UploadFile
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings import Settings
+from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
+from model.errors import ParameterError, naming
+from model.images import DEFAULT_QUALITY, read_image
+
+REPEATABLE = ("style", "style_id", "weight", "mask")
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class StylizeForm(BaseModel):
+    """Fields as they arrive; what depends on settings or on each other is checked later."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    content: UploadFile = Field(
+        description="The picture to stylize: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or "
+        "BMP, whatever its name or declared type says."
+    )
+    style: list[UploadFile] = Field(
+        default_factory=list,
+        description="One or more style pictures, of the same formats, or practised styles "
+        "(.adain).",
+    )
+    style_id: list[str] = Field(
+        default_factory=list, description="Styles of the library, by their id; GET /v1/styles."
+    )
+    weight: list[Weight] = Field(
+        default_factory=list,
+        description="One per style, files first, in the order sent; normalised to sum 1. None: all "
+        "alike.",
+    )
+    alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
+    detail: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="How much of the content's lines and shapes to keep. None: 0, or what a "
+        "practised style says.",
+    )
+    preserve_color: bool = Field(False, description="Keep the content's colours.")
+    mask: list[UploadFile] = Field(
+        default_factory=list,
+        description="One per style, files first, in the order sent: a grey picture of the "
+        "content's aspect ratio, white where the style goes; where none is, the content stays.",
+    )
+    size: int | None = Field(
+        None,
+        ge=MIN_SIZE,
+        description="Longest side of the result in pixels. None: the content's own, or the "
+        "service's limit where that is less.",
+    )
+    style_size: int = Field(
+        DEFAULT_STYLE_SIZE,
+        ge=MIN_STYLE_SIZE,
+        le=MAX_STYLE_SIZE,
+        description="Shorter side at which the style is seen: the brush size. A practised style "
+        "has its own.",
+    )
+    refine: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds to make the result better by optimisation; the service has a bound, "
+        "GET /v1/limits. DELETE /v1/requests/{id} ends it earlier.",
+    )
+    format: Literal["png", "jpeg", "webp"] | None = Field(
+        None, description="Format of the result. None: from the Accept header, else png."
+    )
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
+
+    def controls(self, masks: Sequence[Image.Image]) -> Controls:
+        """Return the controls; `masks` are the decoded pictures. The content is in its size."""
+        return Controls(
+            weights=self.weight or None,
+            alpha=self.alpha,
+            masks=masks or None,
+            preserve_color=self.preserve_color,
+            detail=self.detail,
+        )
+
+
+class RenameForm(BaseModel):
+    """Another name for a style of the library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="1 to 80 characters of any script; no two styles share one.")
+
+
+class SaveForm(RenameForm):
+    """A style for the library."""
+
+    file: UploadFile = Field(
+        description="The style picture, of the formats of a content, or a practised style (.adain)."
+    )
+
+
+def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
+    """Decode a file of a form; an error says which field it came in."""
+    with naming(field):
+        return read_image(data, max_pixels=settings.max_pixels)
+
+
+def refuse_repeated(names: Iterable[str]) -> None:
+    """Raise ParameterError where a field came more than once that may come only once.
+
+    FastAPI takes the last one, so that the others would be lost without a word.
+    """
+    for name, count in Counter(names).items():
+        if count > 1 and name not in REPEATABLE:
+            raise ParameterError(
+                f"{name} may be sent once, and came {count} times", limit=1, value=count
+            )

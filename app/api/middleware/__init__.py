@@ -1,0 +1,1 @@
+"""What stands before the routes, one middleware a module."""

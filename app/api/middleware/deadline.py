@@ -1,0 +1,90 @@
+"""Middleware: ends requests with pictures that last too long, or whose client has gone away."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.paths import takes_pictures
+from app.api.problems import problem
+
+
+class Deadline:
+    """Answers 504 at the deadline, or 408 where the request's body had not come by then.
+
+    Then, and when its client has gone away, the request is cancelled: what has not reached the
+    model yet never does.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if takes_pictures(scope):
+            await TimedRequest(self.app, self.seconds, scope, receive, send).run()
+        else:
+            await self.app(scope, receive, send)
+
+
+class TimedRequest:
+    """One request with a deadline, which ends where its answer begins."""
+
+    def __init__(
+        self, app: ASGIApp, seconds: float, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._app, self._seconds = app, seconds
+        self._scope, self._receive, self._send = scope, receive, send
+        self._uploaded = self._answering = self._gone = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Run the application, and answer in its place where it is too late."""
+        try:
+            async with asyncio.timeout(self._seconds) as self._deadline:
+                await self._app(self._scope, self._receive_body, self._send_answer)
+        except TimeoutError:
+            if self._answering or not self._deadline.expired():
+                raise
+            if not self._gone:
+                await self._refuse()
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    async def _receive_body(self) -> Message:
+        """Receive for the application; after the end of the body, watch for the client."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._uploaded = True
+            self._watcher = asyncio.create_task(self._watch_client())
+        return message
+
+    async def _watch_client(self) -> None:
+        await self._receive()  # nothing can follow the body but the end of the connection
+        if not self._answering:
+            self._gone = True
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def _send_answer(self, message: Message) -> None:
+        self._answering = True
+        self._deadline.reschedule(None)
+        await self._send(message)
+
+    async def _refuse(self) -> None:
+        if self._uploaded:
+            code = "deadline-passed"
+            detail = f"no result after {self._seconds:g} seconds; choose a smaller size"
+        else:
+            code = "upload-too-slow"
+            detail = f"the body had not come after {self._seconds:g} seconds"
+        response = problem(
+            self._scope,
+            code,
+            f"{detail}, or try again later",
+            limit=self._seconds,
+            headers={"Connection": "close"},
+        )
+        await response(self._scope, self._receive, self._send)

@@ -1,0 +1,18 @@
+"""The paths of the API that more than one module knows."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+STYLIZE_PATH = "/v1/stylize"
+STYLES_PATH = "/v1/styles"
+REQUESTS_PATH = "/v1/requests"
+
+
+def takes_pictures(scope: Scope) -> bool:
+    """Whether a connection is a request that brings pictures, which take time and memory."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "POST"
+        and scope["path"] in (STYLIZE_PATH, STYLES_PATH)
+    )

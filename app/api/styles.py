@@ -1,0 +1,174 @@
+"""The style library over HTTP: /v1/styles."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from PIL import Image
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from app.api.forms import RenameForm, SaveForm, decode_picture, refuse_repeated
+from app.api.openapi import PICTURE
+from app.api.paths import STYLES_PATH
+from app.api.problems import problem_responses
+from app.library.store import THUMBNAIL_FORMAT, SavedStyle
+from app.service import CurrentService
+from model.errors import naming
+from model.style import Style, is_style_file, read_style_file
+
+router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
+MAX_PAGE = 200
+# A picture never changes under its id; half a year.
+THUMBNAIL_CACHING = "public, max-age=15552000, immutable"
+UNAVAILABLE = {503: "The library is busy or cannot be used; see Retry-After."}
+UNKNOWN = {404: "The library has no style of this id."}
+INVALID = {422: "A field is missing or out of range."}
+TAKEN = {409: "Another style has this name."}
+FILES = {
+    413: "The body, or the pixels of the picture, are over the limit.",
+    415: "The file is no picture of a supported format.",
+    507: "The library has as many styles as it takes, or its disk is full.",
+}
+THUMBNAIL_RESPONSE = {
+    "description": "At most 256 pixels a side.",
+    "content": {f"image/{THUMBNAIL_FORMAT}": PICTURE},
+}
+
+
+class StyleView(BaseModel):
+    """A saved style."""
+
+    id: str = Field(examples=["4f1f7a0c2b9d8e63"], description="for `style_id`")
+    name: str = Field(examples=["Night sky"])
+    created: datetime
+    thumbnail: str = Field(examples=["/v1/styles/4f1f7a0c2b9d8e63/thumbnail"])
+    practised: bool = Field(description="whether the model was trained for this very style")
+
+    @classmethod
+    def of(cls, style: SavedStyle) -> StyleView:
+        """Return what clients see of a style."""
+        thumbnail = f"{STYLES_PATH}/{style.id}/thumbnail"
+        return cls(
+            id=style.id,
+            name=style.name,
+            created=style.created,
+            thumbnail=thumbnail,
+            practised=style.practised,
+        )
+
+
+class StylePage(BaseModel):
+    """Some of the saved styles, in the order in which they were saved."""
+
+    styles: list[StyleView]
+    next: int | None = Field(description="`after` of the next page; null where this is the last")
+
+
+@router.get("", summary="List the saved styles", responses=problem_responses(INVALID | UNAVAILABLE))
+async def list_styles(
+    service: CurrentService,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="most styles to return")] = 100,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next` of the page before")] = 0,
+) -> StylePage:
+    """Return a page of styles; one more than asked for is read, to know whether it is the last."""
+    library = service.library
+    found = await library.run(lambda: library.page(limit + 1, after))
+    more = len(found) > limit
+    return StylePage(
+        styles=[StyleView.of(style) for style in found[:limit]],
+        next=found[limit - 1].number if more else None,
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Save a style",
+    responses=problem_responses(INVALID | TAKEN | FILES | UNAVAILABLE),
+)
+async def save_style(
+    request: Request,
+    response: Response,
+    service: CurrentService,
+    form: Annotated[SaveForm, Form(media_type="multipart/form-data")],
+) -> StyleView:
+    """Save a style picture or a practised style under a name."""
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
+    data, library = await form.file.read(), service.library
+
+    def decode() -> tuple[Style | None, Image.Image]:
+        if not is_style_file(data):
+            return None, decode_picture("file", data, service.settings)
+        with naming("file"):
+            limit = service.settings.max_pixels
+            return read_style_file(data, service.model.layout, max_pixels=limit)
+
+    practised, picture = await run_in_threadpool(decode)
+
+    def save() -> SavedStyle:
+        with naming("name"):
+            return library.add(form.name, picture, practised)
+
+    style = StyleView.of(await library.run(save))
+    response.headers["Location"] = f"{STYLES_PATH}/{style.id}"
+    return style
+
+
+@router.get("/{id}", summary="A saved style", responses=problem_responses(UNKNOWN | UNAVAILABLE))
+async def get_style(service: CurrentService, id: str) -> StyleView:
+    """Return one style."""
+    library = service.library
+    return StyleView.of(await library.run(lambda: library.get(id)))
+
+
+@router.get(
+    "/{id}/thumbnail",
+    summary="A small picture of a saved style",
+    responses={200: THUMBNAIL_RESPONSE, **problem_responses(UNKNOWN | UNAVAILABLE)},
+    response_class=Response,
+)
+async def get_thumbnail(request: Request, service: CurrentService, id: str) -> Response:
+    """Return the thumbnail, or 304 where the client has it."""
+    library = service.library
+    tag = f'"{id}"'
+    headers = {"ETag": tag, "Cache-Control": THUMBNAIL_CACHING}
+    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or f"W/{tag}" in known:
+        await library.run(lambda: library.get(id))
+        return Response(status_code=304, headers=headers)
+    thumbnail = await library.run(lambda: library.thumbnail(id))
+    return Response(thumbnail, media_type=f"image/{THUMBNAIL_FORMAT}", headers=headers)
+
+
+@router.patch(
+    "/{id}",
+    summary="Rename a saved style",
+    responses=problem_responses(UNKNOWN | INVALID | TAKEN | UNAVAILABLE),
+)
+async def rename_style(
+    request: Request, service: CurrentService, id: str, form: Annotated[RenameForm, Form()]
+) -> StyleView:
+    """Give a style another name; its id stays."""
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
+    library = service.library
+
+    def rename() -> SavedStyle:
+        with naming("name"):
+            return library.rename(id, form.name)
+
+    return StyleView.of(await library.run(rename))
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    summary="Delete a saved style",
+    responses=problem_responses(UNAVAILABLE),
+)
+async def delete_style(service: CurrentService, id: str) -> None:
+    """Delete a style; one that is not there is as good as deleted."""
+    library = service.library
+    await library.run(lambda: library.remove(id))

@@ -1,0 +1,190 @@
+"""POST /v1/stylize: read the request, run the model, respond with the picture."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response, UploadFile
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+
+from app.api.accept import choose_format
+from app.api.forms import StylizeForm, decode_picture, refuse_repeated
+from app.api.openapi import DESCRIPTION, RESPONSES
+from app.api.paths import STYLIZE_PATH
+from app.api.request_id import request_id
+from app.api.sources import StyleReader, StyleSource
+from app.engine.interface import Job, Refinement, Result
+from app.metrics import Metrics
+from app.service import CurrentService, Service
+from app.settings import Settings
+from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
+from model.errors import ParameterError
+from model.images import encode_image, resize_longest
+from model.optimization.optimize import refinement
+from model.painting import Painting
+
+router = APIRouter()
+
+
+@router.post(
+    STYLIZE_PATH,
+    summary="Stylize a picture",
+    description=DESCRIPTION,
+    responses=RESPONSES,
+    response_class=Response,
+)
+async def stylize(
+    request: Request,
+    service: CurrentService,
+    form: Annotated[StylizeForm, Form(media_type="multipart/form-data")],
+) -> Response:
+    """Answer a stylization; every error is raised as an AdainError."""
+    name = form.format or choose_format(request.headers.get("accept", ""))
+    refuse_repeated(name for name, _ in (await request.form()).multi_items())
+    check_form(form, service)
+    with service.requests.follow(request_id(request.scope)) as entry:
+        watch = Stopwatch(request.state.started)
+        watch.lap("read")
+        job, sources = await read(form, service)
+        watch.lap("decode")
+        entry.painting = job.painting
+        entry.enter("queued")
+        result = await service.engine.stylize(job, entry)
+        entry.enter("encoding")
+        watch.take(result)
+        body = await run_in_threadpool(encode, job.painting, result, name, form.quality)
+        watch.lap("encode")
+        for source, style in zip(sources, result.styles, strict=True):
+            if not source.known and source.keep is not None:
+                await source.keep(style)
+    count(service.metrics, watch.seconds, job, result, sources)
+    milliseconds = {stage: round(1000 * seconds, 1) for stage, seconds in watch.seconds.items()}
+    width, height = job.painting.content.size
+    request.state.log.update(
+        {f"{stage}_ms": value for stage, value in milliseconds.items()},
+        size=f"{width}x{height}",
+        styles=len(sources),
+        format=name,
+        bytes=len(body),
+    )
+    timing = ", ".join(f"{stage};dur={value}" for stage, value in milliseconds.items())
+    headers = {"Server-Timing": timing, "Vary": "Accept"}
+    return Response(body, media_type=f"image/{name}", headers=headers)
+
+
+class Stopwatch:
+    """Seconds of the stages of a request, in their order."""
+
+    def __init__(self, started: float) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = started
+
+    def lap(self, stage: str) -> None:
+        """End a stage, which began where the one before ended."""
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+    def take(self, result: Result) -> None:
+        """Take over the stages that the engine has timed."""
+        refined = result.refine_seconds
+        self.seconds |= {
+            "queue": result.queue_seconds,
+            "style": result.style_seconds,
+            "model": result.model_seconds - result.style_seconds - (refined or 0),
+        }
+        if refined is not None:
+            self.seconds["refine"] = refined
+        self._last = time.perf_counter()
+
+
+def check_form(form: StylizeForm, service: Service) -> None:
+    """Check what depends on settings and on other fields, before any picture is decoded.
+
+    Raises:
+        ParameterError: no style or too many, weights or masks that do not match, size too large.
+    """
+    settings, styles = service.settings, len(form.style) + len(form.style_id)
+    if styles == 0:
+        raise ParameterError(
+            "style is missing: send one, as in curl -F style=@file.jpg, or a style_id", limit=1
+        )
+    check_range("the number of styles", styles, 1, settings.max_styles)
+    normalize_weights(form.weight or None, styles)
+    if form.mask:
+        check_count("masks", len(form.mask), styles)
+    if form.size is not None:
+        check_range("size", form.size, MIN_SIZE, service.max_size)
+    if form.refine and not settings.max_refine_seconds:
+        raise ParameterError("refine is not offered by this service: leave it out", limit=0)
+    check_range("refine", form.refine, 0, settings.max_refine_seconds)
+
+
+async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSource]]:
+    """Decode the pictures of a checked form, all at once; return the job and its styles."""
+    content, masks, styles = await asyncio.gather(
+        read_content(form, service),
+        asyncio.gather(*(read_mask(i, x, service.settings) for i, x in enumerate(form.mask))),
+        read_styles(form, service),
+    )
+
+    def plan() -> Painting:
+        return Painting.plan(content, len(styles), form.controls(masks))
+
+    # Before the queue: a mask that does not fit must not cost the model's time.
+    painting = await run_in_threadpool(plan)
+    how = None
+    if form.refine:
+        pictures = [style.picture for style in styles if style.picture is not None]
+        how = Refinement(refinement(form.refine, form.style_size), pictures)
+    return Job(painting, [style.source for style in styles], form.style_size, how), styles
+
+
+async def read_content(form: StylizeForm, service: Service) -> Image.Image:
+    """Return the content in the size of the result."""
+    data = await form.content.read()
+
+    def decode() -> Image.Image:
+        image = decode_picture("content", data, service.settings)
+        return resize_longest(image, form.size or min(max(image.size), service.max_size))
+
+    return await run_in_threadpool(decode)
+
+
+async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.Image:
+    """Return the picture of a mask."""
+    data = await file.read()
+    return await run_in_threadpool(decode_picture, f"mask {index + 1}", data, settings)
+
+
+async def read_styles(form: StylizeForm, service: Service) -> list[StyleSource]:
+    """Return the styles of a form: the files, then those of the library, in the order sent."""
+    reader = StyleReader(service, form.style_size, pictures=form.refine > 0)
+    files = [reader.read_file(index, file) for index, file in enumerate(form.style)]
+    saved = [reader.read_saved(index, key) for index, key in enumerate(form.style_id)]
+    return await asyncio.gather(*files, *saved)
+
+
+def encode(painting: Painting, result: Result, format: str, quality: int) -> bytes:
+    """Return the result as a file."""
+    return encode_image(painting.finish(result.pixels), format, quality)
+
+
+def count(
+    metrics: Metrics,
+    stages: dict[str, float],
+    job: Job,
+    result: Result,
+    sources: list[StyleSource],
+) -> None:
+    """Count a stylization that succeeded."""
+    for stage, seconds in stages.items():
+        metrics.stage_seconds.labels(stage).observe(seconds)
+    for source in sources:
+        metrics.styles.labels("known" if source.known else "computed").inc()
+    width, height = job.painting.content.size
+    metrics.pixels.inc(width * height)
+    metrics.batch_size.observe(result.batch)

@@ -1,0 +1,1 @@
+"""What runs the model: this process, or replicas on a Ray cluster."""

@@ -1,0 +1,111 @@
+"""Stylizations of one size through the model at once; each succeeds or fails alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.engine.interface import Job, JobStatus, RefinementStep, Result
+from model.optimization.optimize import optimize
+from model.style import Style
+from model.stylizer import Stylizer
+
+
+class AbandonedError(Exception):
+    """The caller has gone away; no one reads this error."""
+
+
+def paint_all(
+    stylizer: Stylizer, jobs: Sequence[Job], statuses: Sequence[JobStatus]
+) -> list[Result | Exception]:
+    """Return for each of several jobs of one size what was painted, or why it was not."""
+    for status in statuses:
+        status.enter("painting")
+    encoded = [encode_styles(stylizer, job) for job in jobs]
+    good = [
+        (job, status, styles)
+        for job, status, styles in zip(jobs, statuses, encoded, strict=True)
+        if isinstance(styles, EncodedStyles)
+    ]
+    painted = iter(paint(stylizer, good))
+    results = [next(painted) if isinstance(each, EncodedStyles) else each for each in encoded]
+    if jobs[0].refinement is not None and isinstance(results[0], Result):
+        return [refine(stylizer, jobs[0], results[0], statuses[0])]
+    return results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedStyles:
+    """A job's encoded styles, and the seconds that encoding took."""
+
+    styles: list[Style]
+    seconds: float
+
+
+def encode_styles(stylizer: Stylizer, job: Job) -> EncodedStyles | Exception:
+    """Encode the styles of a job that are pictures."""
+    started = time.perf_counter()
+    try:
+        styles = [
+            style
+            if isinstance(style, Style)
+            else stylizer.encode_style(style, style_size=job.style_size)
+            for style in job.styles
+        ]
+    except Exception as error:
+        return error
+    return EncodedStyles(styles, time.perf_counter() - started)
+
+
+def paint(
+    stylizer: Stylizer, work: Sequence[tuple[Job, JobStatus, EncodedStyles]]
+) -> list[Result | Exception]:
+    """Paint as one batch; where that fails, each half of it by itself, down to single jobs.
+
+    So a batch that does not fit the memory is halved until it does, and an error of one job
+    reaches that one alone.
+    """
+    if not work:
+        return []
+    jobs, statuses, encoded = zip(*work, strict=True)
+
+    def on_tile(done: int, total: int) -> None:
+        if statuses[0].gone.is_set():
+            raise AbandonedError
+
+    try:
+        pixels = stylizer.paint(
+            [job.painting for job in jobs], [each.styles for each in encoded], on_tile=on_tile
+        )
+    except Exception as error:
+        if len(work) == 1:
+            return [error]
+    else:
+        return [
+            Result(own, each.styles, each.seconds)
+            for own, each in zip(pixels, encoded, strict=True)
+        ]
+    half = len(work) // 2
+    return paint(stylizer, work[:half]) + paint(stylizer, work[half:])
+
+
+def refine(stylizer: Stylizer, job: Job, result: Result, status: JobStatus) -> Result | Exception:
+    """Make a result better until the time is over, or the picture so far is enough."""
+    started = time.perf_counter()
+    how = job.refinement
+    assert how is not None
+    try:
+        for progress in optimize(
+            stylizer, job.painting, how.styles, how.optimization, result.pixels
+        ):
+            step, seconds = progress.step, time.perf_counter() - started
+            result = replace(result, pixels=step.pixels(), refine_seconds=seconds)
+            status.show(
+                RefinementStep(result, step.number, progress.fraction, step.content, step.style)
+            )
+            if status.enough.is_set() or status.gone.is_set():
+                break
+    except Exception as error:
+        return error
+    return result

@@ -1,0 +1,138 @@
+"""The engine in this process: the one thread that owns the model, and what waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from app.engine.batch import paint_all
+from app.engine.interface import Job, JobStatus, Model, Refinement, Result
+from app.settings import Settings
+from model.controls import MIN_STYLE_SIZE
+from model.optimization.descent import Budget
+from model.optimization.optimize import Optimization
+from model.painting import Painting
+from model.stylizer import Stylizer
+
+WARM_UP_SIDE = 256
+# By device type: most pixels of a batch. More of them make it hardly faster, and take memory.
+BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """A job that waits: who statuses it, its caller, and when that asked."""
+
+    job: Job
+    status: JobStatus
+    future: Future[Result]
+    asked: float
+
+
+class ProcessEngine:
+    """Paints job after job, off the event loop; those of one size that wait together, at once.
+
+    It never waits for a batch to fill. Jobs are begun in the order in which they were asked for,
+    but for those that are taken along because they have the size of the one whose turn it is.
+
+    Attributes:
+        stylizer: the model.
+        ready: whether the warm-up is done.
+    """
+
+    def __init__(self, stylizer: Stylizer, settings: Settings) -> None:
+        """Wait for jobs.
+
+        Args:
+            stylizer: the model.
+            settings: say how many jobs are painted at once at most, and whether to get ready for
+                refinements too.
+        """
+        self.stylizer = stylizer
+        self.ready = False
+        self._max_batch = settings.max_batch
+        self._refines = settings.max_refine_seconds > 0
+        self._waiting: list[Ticket] = []
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    async def start(self) -> Model:
+        """Begin to warm up, and describe the model."""
+        self._warming = asyncio.create_task(self.warm_up())
+        return Model.of(self.stylizer)
+
+    async def stylize(self, job: Job, status: JobStatus) -> Result:
+        """Paint a job. A caller that is cancelled while its job waits takes it out of the queue.
+
+        Raises:
+            Exception: what the model raised for this job.
+        """
+        ticket = Ticket(job, status, Future(), time.perf_counter())
+        with self._lock:
+            self._waiting.append(ticket)
+        # One call for each ticket, so that the last call finds none left.
+        self._thread.submit(self._paint_next)
+        try:
+            return await asyncio.wrap_future(ticket.future)
+        except asyncio.CancelledError:
+            status.gone.set()
+            raise
+
+    def _paint_next(self) -> None:
+        batch = self._take()
+        if not batch:
+            return
+        started = time.perf_counter()
+        jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
+        results = paint_all(self.stylizer, jobs, statuses)
+        seconds = time.perf_counter() - started
+        for ticket, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                ticket.future.set_exception(result)
+            else:
+                ticket.future.set_result(
+                    replace(
+                        result,
+                        queue_seconds=started - ticket.asked,
+                        model_seconds=seconds,
+                        batch=len(batch),
+                    )
+                )
+
+    def _take(self) -> list[Ticket]:
+        """Take the ticket that waits longest, and others of its size, as many as make a batch."""
+        with self._lock:
+            waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
+            batch = []
+            if waiting:
+                first = waiting[0].job
+                width, height = first.painting.content.size
+                fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
+                most = max(1, min(self._max_batch, fit))
+                others = [each for each in waiting[1:] if first.goes_with(each.job)]
+                batch = [waiting[0], *others][:most]
+            self._waiting = [ticket for ticket in waiting if ticket not in batch]
+        return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
+
+    async def warm_up(self) -> None:
+        """Stylize once, so that the first request finds memory and kernels prepared."""
+        picture = Image.new("RGB", (WARM_UP_SIDE, WARM_UP_SIDE))
+        job = Job(Painting.plan(picture, 1), [picture], MIN_STYLE_SIZE)
+        if self._refines:  # once, as the first backward pass takes a second
+            once = Optimization(budget=Budget(steps=1), style_size=MIN_STYLE_SIZE)
+            job = replace(job, refinement=Refinement(once, [picture]))
+        await self.stylize(job, JobStatus())
+        self.ready = True
+
+    def close(self) -> None:
+        """Drop what waits, and wait for what runs."""
+        self.ready = False
+        with self._lock:
+            for ticket in self._waiting:
+                ticket.future.cancel()
+        self._thread.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Saved styles, and encoded styles that are kept."""

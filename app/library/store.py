@@ -1,0 +1,329 @@
+"""The style library: saved pictures, and what they are encoded as at each size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+from PIL import Image
+from sqlalchemy.exc import IntegrityError
+
+from app.errors import ServiceError
+from app.library.database import Database
+from app.library.names import clean_name, name_key
+from app.library.schema import (
+    LISTED,
+    LISTED_FROM,
+    SCHEMA_LOCK,
+    SCHEMA_VERSION,
+    library_table,
+    practised_table,
+    schema,
+    statistics_table,
+    styles_table,
+)
+from model.controls import MAX_STYLE_ASPECT, MAX_STYLE_SIZE
+from model.errors import ParameterError
+from model.images import (
+    encode_image,
+    flatten,
+    normalize,
+    read_image,
+    resize_longest,
+    resize_shortest,
+)
+from model.style import Style
+
+Result = TypeVar("Result")
+ID = re.compile("[0-9a-f]{16}")
+THUMBNAIL_SIDE = 256
+THUMBNAIL_FORMAT = "webp"
+THUMBNAIL_QUALITY = 80
+# Of the library's own: where its database lets them wait, those that decode pictures go on.
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SavedStyle:
+    """A style of the library.
+
+    Attributes:
+        number: its place in the order of creation.
+        id: opaque; 16 hexadecimal digits.
+        name: 1 to 80 characters, unique.
+        created: in UTC.
+        practised: whether a model was trained for it.
+    """
+
+    number: int
+    id: str
+    name: str
+    created: datetime
+    practised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """A style that a new library begins with: name, the picture's file, and the practised style."""
+
+    name: str
+    file: bytes
+    practised: Style | None = None
+
+
+class StyleLibrary:
+    """Saved styles in a database, safe to use from several threads and processes.
+
+    Every method may raise ServiceError: unknown-style, name-taken, library-full, library-busy or
+    library-unavailable. A library that could not be reached is tried again at the next call.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        capacity: int,
+        starters: Callable[[], Iterable[Starter]] = tuple,
+    ) -> None:
+        """Set up the library; nothing is opened or written yet.
+
+        Args:
+            database: where it is.
+            capacity: most styles that it takes.
+            starters: called once in the life of the database, for the styles that it begins with.
+        """
+        self.database = database
+        self.capacity = capacity
+        self._starters = starters
+        self._prepared = False
+        self._preparing = threading.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="library")
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Run `work` in a thread of the library's own, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """Finish what runs, and close the database."""
+        self._threads.shutdown(cancel_futures=True)
+        self.database.close()
+
+    def prepare(self) -> None:
+        """Create the tables and insert the starter styles, unless that was done before."""
+        with self._preparing:
+            if self._prepared:
+                return
+            with self.database.write() as connection:
+                self.database.lock(connection, SCHEMA_LOCK)
+                schema.create_all(connection)
+                version = connection.scalar(sql.select(library_table.c.version))
+                if version is None:
+                    connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
+                    for starter in self._starters():
+                        picture = read_image(starter.file)
+                        row = new_row(starter.name, starter.file, picture)
+                        insert_style(connection, row, starter.practised)
+                elif version != SCHEMA_VERSION:
+                    raise ServiceError(
+                        "library-unavailable",
+                        f"the style library has version {version}, and this program reads "
+                        f"{SCHEMA_VERSION}; use the program that wrote it",
+                    )
+            self._prepared = True
+
+    def add(self, name: str, picture: Image.Image, practised: Style | None = None) -> SavedStyle:
+        """Save a style.
+
+        Args:
+            name: 1 to 80 characters of any script; white space is trimmed.
+            picture: any PIL image; kept with at most 1024 pixels on the shorter side.
+            practised: what a model was trained to make of it; models with other weights go by the
+                picture.
+
+        Raises:
+            ParameterError: the name is empty, too long, or has control characters.
+        """
+        self.prepare()
+        name = clean_name(name)
+        fitted = fit_picture(picture)
+        file = encode_image(fitted, "png")
+        row = new_row(name, file, fitted)
+        with refusing_taken(name), self.database.write() as connection:
+            count = connection.scalar(sql.select(sql.func.count()).select_from(styles_table)) or 0
+            if count >= self.capacity:
+                raise ServiceError(
+                    "library-full",
+                    f"the library has {count} styles, and at most {self.capacity} are allowed; "
+                    "delete one that nobody needs",
+                    limit=self.capacity,
+                    value=count,
+                )
+            number = insert_style(connection, row, practised)
+            listed = sql.select(*LISTED).select_from(LISTED_FROM)
+            return to_saved_style(
+                connection.execute(listed.where(styles_table.c.number == number)).one()
+            )
+
+    def rename(self, id: str, name: str) -> SavedStyle:
+        """Give a style another name; see `add` for which."""
+        self.prepare()
+        name = clean_name(name)
+        change = styles_table.update().where(has_id(id)).values(name=name, name_key=name_key(name))
+        listed = sql.select(*LISTED).select_from(LISTED_FROM).where(has_id(id))
+        with refusing_taken(name), self.database.write() as connection:
+            connection.execute(change)
+            return to_saved_style(require_row(connection.execute(listed).one_or_none(), id))
+
+    def remove(self, id: str) -> bool:
+        """Delete a style and what it was encoded as; return whether it was there."""
+        self.prepare()
+        with self.database.write() as connection:
+            done = connection.execute(styles_table.delete().where(has_id(id)))
+        return done.rowcount > 0
+
+    def page(self, limit: int, after: int = 0) -> list[SavedStyle]:
+        """Return up to `limit` styles in the order of creation, from behind the number `after`."""
+        self.prepare()
+        query = sql.select(*LISTED).select_from(LISTED_FROM).where(styles_table.c.number > after)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(styles_table.c.number).limit(limit)).all()
+        return [to_saved_style(row) for row in rows]
+
+    def get(self, id: str) -> SavedStyle:
+        """Return a style."""
+        return to_saved_style(require_row(self._row(has_id(id), *LISTED, source=LISTED_FROM), id))
+
+    def find(self, name: str) -> SavedStyle:
+        """Return the style of a name or an id."""
+        # What cannot be a name is none: PostgreSQL would refuse the very question.
+        key = name_key(name) if name.isprintable() else ""
+        same = sql.or_(styles_table.c.name_key == key, has_id(name))
+        return to_saved_style(require_row(self._row(same, *LISTED, source=LISTED_FROM), name))
+
+    def thumbnail(self, id: str) -> bytes:
+        """Return a WebP file of at most 256 pixels a side."""
+        column = styles_table.c.thumbnail
+        return bytes(require_row(self._row(has_id(id), column), id)[0])
+
+    def picture(self, id: str) -> Image.Image:
+        """Return the picture of a style, RGB."""
+        column = styles_table.c.picture
+        return read_image(bytes(require_row(self._row(has_id(id), column), id)[0]))
+
+    def encoded(self, id: str, style_size: int, weights: str) -> Style | None:
+        """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
+
+        A style that was practised with these weights is that, at every size.
+
+        Args:
+            id: of the style.
+            style_size: at which it is seen, in pixels.
+            weights: fingerprint of the model; what was made by another one is stale.
+        """
+        table, own, number = statistics_table, practised_table, styles_table.c.number
+        same = (table.c.style == number, table.c.style_size == style_size)
+        joined = styles_table.outerjoin(
+            own, sql.and_(own.c.style == number, own.c.weights == weights)
+        ).outerjoin(table, sql.and_(*same, table.c.encoder == weights))
+        column = sql.func.coalesce(own.c.file, table.c.statistics)
+        row = require_row(self._row(has_id(id), column, source=joined), id)
+        try:
+            return None if row[0] is None else Style.from_bytes(bytes(row[0]))
+        except ParameterError:
+            return None  # damaged: computed anew
+
+    def keep(self, id: str, style_size: int, style: Style) -> None:
+        """Keep an encoded style for later requests; nothing happens where the style is gone."""
+        self.prepare()
+        table = statistics_table
+        key = {"style_size": style_size, "encoder": style.weights}
+        number = sql.select(styles_table.c.number).where(has_id(id))
+        same = [table.c[name] == value for name, value in key.items()]
+        try:
+            with self.database.write() as connection:
+                saved = connection.scalar(number)
+                if saved is None:
+                    return
+                connection.execute(table.delete().where(table.c.style == saved, *same))
+                row = {"style": saved, "statistics": style.to_bytes(), **key}
+                connection.execute(table.insert().values(row))
+        except IntegrityError:
+            pass  # another process kept the same, or deleted the style, in this moment
+
+    def _row(
+        self,
+        condition: sql.ColumnElement[bool],
+        *columns: sql.ColumnElement[Any],
+        source: sql.FromClause = styles_table,
+    ) -> sql.Row[Any] | None:
+        self.prepare()
+        with self.database.read() as connection:
+            query = sql.select(*columns).select_from(source).where(condition)
+            return connection.execute(query).first()
+
+
+def has_id(id: str) -> sql.ColumnElement[bool]:
+    """Return the condition that a style has an id; what cannot be one, none has."""
+    return styles_table.c.id == id if ID.fullmatch(id) else sql.false()
+
+
+@contextmanager
+def refusing_taken(name: str) -> Iterator[None]:
+    """Raise ServiceError where the database refuses a name that another style has."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ServiceError(
+            "name-taken", f"the library has a style named {name!r}; choose another name"
+        ) from error
+
+
+def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
+    """Return the insertion of a style: its picture's file, and the same decoded."""
+    thumbnail = resize_longest(flatten(picture), min(max(picture.size), THUMBNAIL_SIDE))
+    return styles_table.insert().values(
+        id=secrets.token_hex(8),
+        name=name,
+        name_key=name_key(name),
+        created=datetime.now(UTC).replace(tzinfo=None),
+        thumbnail=encode_image(thumbnail, THUMBNAIL_FORMAT, THUMBNAIL_QUALITY),
+        picture=file,
+    )
+
+
+def insert_style(connection: sql.Connection, row: sql.Insert, practised: Style | None) -> int:
+    """Insert a style, and what it is practised as; return its number."""
+    number: int = connection.execute(row.returning(styles_table.c.number)).scalar_one()
+    if practised is not None:
+        more = {"style": number, "weights": practised.weights, "file": practised.to_bytes()}
+        connection.execute(practised_table.insert().values(more))
+    return number
+
+
+def to_saved_style(row: sql.Row[Any]) -> SavedStyle:
+    """Return the row of a style as a value."""
+    return SavedStyle(
+        row.number, row.id, row.name, row.created.replace(tzinfo=UTC), bool(row.practised)
+    )
+
+
+def require_row(row: sql.Row[Any] | None, name: str) -> sql.Row[Any]:
+    """Return `row`, or raise ServiceError where there is none."""
+    if row is None:
+        raise ServiceError("unknown-style", f"the library has no style {name[:80]!r}")
+    return row
+
+
+def fit_picture(picture: Image.Image) -> Image.Image:
+    """Return a picture in RGB with as many pixels as the largest style_size asks for, or fewer."""
+    flat = flatten(normalize(picture))
+    shortest = min(*flat.size, MAX_STYLE_SIZE)
+    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)

@@ -1,0 +1,177 @@
+"""The service on a Ray cluster: `adain serve --engine ray`, or a Serve configuration file.
+
+Two deployments: "service" is the FastAPI app, which reads and writes pictures; "model" has replicas
+that each hold one `ProcessEngine`. Jobs travel between them: uint8 pictures and encoded styles.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import HTTPOptions
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import logs
+from app.api.request_id import request_id
+from app.engine.ray_engine import RayEngine
+from app.engine.ray_replica import Replica
+from app.errors import ServiceError
+from app.main import create_app
+from app.settings import Settings
+
+MODEL = "model"
+# Beside stylizations: the page, the library, health checks.
+OTHER_REQUESTS = 100
+# The service has a log of its own.
+LOGGING = {"enable_access_log": False}
+# Of all of Ray's processes; a cluster's nodes need it too.
+ENVIRONMENT = {
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "app.ray_service:middlewares",
+    # Ray sends no usage statistics to its makers.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # By default Ray's workers give way to everything else on the machine.
+    "RAY_worker_niceness": "0",
+    # Jobs go from service to model as they are, not through the object store. Ray's proxies stay,
+    # and so does the log.
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "1",
+    # Ray lets 4 MB pass; what is too large the service has refused.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
+    # Ray's processes have other arenas before `reuse_freed_memory` asks for one.
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+class OneRequestId:
+    """Middleware of Ray's proxy, which would add an X-Request-ID of its own to ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        own = request_id(scope)
+        MutableHeaders(scope=scope)["X-Request-ID"] = own
+
+        async def send_once(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = own
+            await send(message)
+
+        await self.app(scope, receive, send_once)
+
+
+def middlewares() -> list[Middleware]:
+    """Return the middlewares of Ray's proxies, which `ENVIRONMENT` names to them."""
+    return [Middleware(OneRequestId)]
+
+
+def build(settings: dict[str, Any]) -> Application:
+    """Return the application that a Serve configuration file names as `app.ray_service:build`.
+
+    Args:
+        settings: by their names, those that the environment does not hold.
+    """
+    known = Settings(**settings)
+    application: Application = service(known).bind(model(known))
+    return application
+
+
+def model(settings: Settings) -> Application:
+    """Return the model, in as many replicas as the settings say."""
+    deployment: Any = serve.deployment(
+        Replica,
+        name=MODEL,
+        logging_config=LOGGING,
+        ray_actor_options={"num_cpus": settings.ray_cpus, "num_gpus": settings.ray_gpus},
+        autoscaling_config={
+            "min_replicas": settings.ray_replicas,
+            "max_replicas": max(settings.ray_replicas, settings.ray_max_replicas),
+            "target_ongoing_requests": settings.max_batch,
+        },
+        # One batch is painted while the next one comes together.
+        max_ongoing_requests=2 * settings.max_batch,
+        max_queued_requests=settings.max_requests,
+        graceful_shutdown_timeout_s=settings.grace_seconds,
+    )
+    application: Application = deployment.bind(settings)
+    return application
+
+
+def service(settings: Settings, application: str | None = None) -> Any:
+    """Return the deployment of the FastAPI app.
+
+    Args:
+        settings: of the service.
+        application: the one that the model belongs to; None: the service's own.
+    """
+
+    def build_app() -> FastAPI:
+        logs.configure(settings.log_level)
+        return create_app(settings, RayEngine(serve.get_deployment_handle(MODEL, application)))
+
+    return serve.deployment(
+        serve.ingress(build_app)(),
+        name="service",
+        logging_config=LOGGING,
+        # It works while the model does: what it needs of the CPU is a few per cent.
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=settings.max_requests + OTHER_REQUESTS,
+        graceful_shutdown_timeout_s=settings.grace_seconds,
+    )
+
+
+def run(settings: Settings) -> None:
+    """Serve from this machine until SIGTERM or SIGINT; RAY_ADDRESS names a cluster to join.
+
+    Raises:
+        ServiceError: Ray could not start the service, and why.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    ray.init(include_dashboard=False)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        start(settings)
+        stop.wait()
+        # First the service, which finishes what it has accepted; the proxy would not let it.
+        serve.delete("service")
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def start(settings: Settings) -> None:
+    """Start proxy, model and service, and return once they work.
+
+    Raises:
+        ServiceError: one of them did not start, and why.
+    """
+    try:
+        serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
+        # Two applications: Ray ends all deployments of one at once, and the service must finish
+        # its requests before the model ends.
+        serve.run(model(settings), name="adain", route_prefix=None)
+        serve.run(service(settings, "adain").bind(), name="service")
+    except RuntimeError as error:
+        applications = serve.status().applications.values()
+        deployments = [each for of in applications for each in of.deployments.values()]
+        failed = [each.message for each in deployments if each.status == "DEPLOY_FAILED"]
+        # A traceback, whose last line is the error.
+        reason = [*failed, str(error)][0].strip().splitlines()[-1]
+        raise ServiceError("not-ready", f"Ray could not start the service: {reason}") from error

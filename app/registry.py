@@ -1,0 +1,80 @@
+"""The requests in work: which stage each stylization has reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, Field
+
+from app.engine.interface import JobStatus, Stage
+from app.errors import ServiceError
+from model.painting import Painting
+
+
+class Status(BaseModel):
+    """Where a request is."""
+
+    stage: Stage = Field(examples=["queued"])
+    ahead: int = Field(examples=[1], description="requests that the model paints before this one")
+
+
+class Entry(JobStatus):
+    """One request in work.
+
+    Attributes:
+        painting: what is painted, once it is decoded.
+        ended: whether the request is answered.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.painting: Painting | None = None
+        self.ended = False
+
+
+class RequestRegistry:
+    """All requests in work, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    @contextmanager
+    def follow(self, id: str) -> Iterator[Entry]:
+        """Register a request until the context ends."""
+        entry = self._entries[id] = Entry()
+        try:
+            yield entry
+        finally:
+            entry.ended = True
+            self._entries.pop(id, None)
+
+    def queued(self) -> int:
+        """Return how many wait for the model."""
+        return sum(entry.stage == "queued" for entry in list(self._entries.values()))
+
+    def all(self) -> int:
+        """Return how many are in work."""
+        return len(self._entries)
+
+    def entry(self, id: str) -> Entry:
+        """Return a request.
+
+        Raises:
+            ServiceError: unknown-request, where none of this id is in work.
+        """
+        if id not in self._entries:
+            raise ServiceError(
+                "unknown-request",
+                "no stylization of this X-Request-ID is in work: it has not begun, or has ended",
+            )
+        return self._entries[id]
+
+    def status(self, entry: Entry) -> Status:
+        """Return where a request is."""
+        if entry.stage != "queued":
+            return Status(stage=entry.stage, ahead=0)
+        entries = list(self._entries.values())
+        before = entries[: entries.index(entry)] if entry in entries else []
+        ahead = sum(each.stage in ("queued", "painting", "refining") for each in before)
+        return Status(stage="queued", ahead=ahead)

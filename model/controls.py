@@ -1,0 +1,149 @@
+"""The controls of a stylization: their bounds, and what styles, weights and masks are fitted to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from PIL import Image
+
+from model.errors import ParameterError
+from model.images import flatten, normalize, resize_shortest, to_mask
+
+# Pixels: longest side of a result; shorter side at which a style is seen.
+MIN_SIZE = 16
+MIN_STYLE_SIZE = 64
+MAX_STYLE_SIZE = 1024
+DEFAULT_STYLE_SIZE = 512
+# A style far from square would grow without bound as its shorter side grows to style_size.
+MAX_STYLE_ASPECT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Controls:
+    """How a content is painted in its styles; the same for HTTP, the command line and Python.
+
+    Attributes:
+        weights: one per style, above 0; normalised to sum 1. None: all alike.
+        alpha: in [0, 1], strength; 1 is the full style, 0 the content. (With a `PlainDecoder` 0 is
+            the decoder's reconstruction of the content.)
+        masks: one per style, white where the style goes, of the content's aspect ratio. Where masks
+            overlap, styles mix; where none is white, the content shows untouched.
+        preserve_color: keep the content's colours and take on the style's strokes alone.
+        detail: in [-1, 1], how much of the content's lines and shapes to keep; 0 is what the
+            decoder is best at. None: that of the styles, which is 0 but for practised ones. A
+            `PlainDecoder` has no such choice.
+        size: longest side of the result in pixels, 16 or more. None: as the content.
+    """
+
+    weights: Sequence[float] | None = None
+    alpha: float = 1.0
+    masks: Sequence[Image.Image] | None = None
+    preserve_color: bool = False
+    detail: float | None = None
+    size: int | None = None
+
+    def check(self, styles: int) -> None:
+        """Check all that can be checked without the pictures.
+
+        Args:
+            styles: how many there are.
+
+        Raises:
+            ParameterError: a control is out of range, or there are more or fewer weights or masks
+                than styles.
+        """
+        normalize_weights(self.weights, styles)
+        check_range("alpha", self.alpha, 0, 1)
+        if self.masks is not None:
+            check_count("masks", len(self.masks), styles)
+        if self.detail is not None:
+            check_range("detail", self.detail, -1, 1)
+        if self.size is not None:
+            check_range("size", self.size, MIN_SIZE, math.inf)
+
+
+class ControlsDict(TypedDict, total=False):
+    """The arguments of `Controls`, for functions that take them as their own."""
+
+    weights: Sequence[float] | None
+    alpha: float
+    masks: Sequence[Image.Image] | None
+    preserve_color: bool
+    detail: float | None
+    size: int | None
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ParameterError unless low <= value <= high; NaN is in no range."""
+    if not low <= value <= high:
+        bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        limit = high if value > high else low
+        raise ParameterError(
+            f"{name} must be {bounds}, and is {value}", limit=limit, value=float(value)
+        )
+
+
+def check_count(name: str, count: int, styles: int) -> None:
+    """Raise ParameterError unless there is one of `name` (a plural) per style."""
+    if count != styles:
+        raise ParameterError(
+            f"there must be as many {name} as styles, {styles}, and there are {count}",
+            limit=styles,
+            value=count,
+        )
+
+
+def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float]:
+    """Return one weight per style, summing to 1.
+
+    Raises:
+        ParameterError: no style, not one weight per style, or one that is not above 0 and finite.
+    """
+    if count == 0:
+        raise ParameterError("at least one style is needed", limit=1, value=0)
+    if weights is None:
+        return [1 / count] * count
+    check_count("weights", len(weights), count)
+    for weight in weights:
+        if not 0 < weight < math.inf:
+            raise ParameterError(
+                f"a weight must be a number above 0, and one is {weight}", limit=0, value=weight
+            )
+    # Divided by the largest first: the sum of huge weights would not be finite.
+    scaled = [weight / max(weights) for weight in weights]
+    return [weight / sum(scaled) for weight in scaled]
+
+
+def fit_style(style: Image.Image, style_size: int) -> Image.Image:
+    """Return a style as the encoder is to see it: RGB, `style_size` pixels on the shorter side.
+
+    A style that was fitted before comes out as it went in.
+
+    Raises:
+        ParameterError: `style_size` is out of range.
+    """
+    check_range("style_size", style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
+    flat = flatten(normalize(style))
+    return resize_shortest(flat, style_size, MAX_STYLE_ASPECT * style_size)
+
+
+def fit_masks(masks: Sequence[Image.Image], count: int, size: tuple[int, int]) -> list[Image.Image]:
+    """Return the masks as mode L in the content's size.
+
+    Raises:
+        ParameterError: not one mask per style, or a mask of another aspect ratio.
+    """
+    check_count("masks", len(masks), count)
+    fitted = [to_mask(mask) for mask in masks]
+    width, height = size
+    for mask in fitted:
+        # Scaling either picture rounds each of its sides by up to half a pixel.
+        if abs(mask.width * height - mask.height * width) > max(*mask.size, *size):
+            raise ParameterError(
+                f"a mask of {mask.width}x{mask.height} does not fit a content of {width}x{height}: "
+                "masks must have the content's aspect ratio"
+            )
+    return [mask.resize(size, Image.Resampling.BILINEAR) for mask in fitted]

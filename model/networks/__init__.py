@@ -1,0 +1,1 @@
+"""The networks: encoder, decoders, and the network of some styles."""

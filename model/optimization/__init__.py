@@ -1,0 +1,1 @@
+"""Stylization by optimising the picture itself (Gatys et al. 2016)."""

@@ -1,0 +1,206 @@
+"""Descent: a picture that moves to where an objective is less, step by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.errors import AdainError
+from model.images import to_pixels
+from model.optimization.objective import Losses
+
+Clock = Callable[[], float]
+Objective = Callable[[Tensor], Losses]
+Optimizer = Literal["lbfgs", "adam"]
+# Gradients that L-BFGS remembers. With 100 the loss ends 1 to 2 % lower, for 2.4 GB a megapixel.
+HISTORY = 20
+# How far the first step of L-BFGS moves the pixels in the mean, before it knows any curvature.
+FIRST_MOVE = 0.01
+# Of pixels in [0, 1].
+ADAM_RATE = 0.02
+# The loss has stopped falling when it fell by less than this share over so many steps.
+STILL = 1e-3
+WINDOW = 20
+# A loss so many times the least one so far will not come back by itself.
+RUNAWAY = 10.0
+MAX_RESTARTS = 5
+
+
+class DivergenceError(AdainError):
+    """A loss that is not finite, where no better picture is known."""
+
+    code = "not-finite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """When to end, whichever comes first; the loss may stop falling before.
+
+    Attributes:
+        steps: evaluations of loss and gradient.
+        seconds: of all steps; None: no bound.
+    """
+
+    steps: int = 300
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """An evaluated picture on the way.
+
+    Attributes:
+        number: from 1.
+        seconds: since the start.
+        fraction: how much of the budget is used, in (0, 1].
+        total, content, style: its losses, see `Losses`.
+        image: 1 x 3 x H x W, on the device, not clipped.
+    """
+
+    number: int
+    seconds: float
+    fraction: float
+    total: float
+    content: float
+    style: float
+    image: Tensor
+
+    def pixels(self) -> np.ndarray:
+        """Return the picture as H x W x 3 uint8."""
+        return to_pixels(self.image)
+
+
+def descend(
+    objective: Objective,
+    initial: Tensor,
+    budget: Budget,
+    *,
+    optimizer: Optimizer = "lbfgs",
+    levels: int = 1,
+    clock: Clock = time.perf_counter,
+) -> Iterator[Step]:
+    """Yield the best picture so far after each step; whoever has enough stops asking.
+
+    A step to where the loss is not finite, or far higher than before, is taken back, and half the
+    step size tried from the best picture; what happens too often ends the descent.
+
+    Args:
+        objective: the losses of a picture; their `total` is to fall.
+        initial: 1 x 3 x H x W, in [0, 1], on the encoder's device; stays as it is.
+        budget: see `Budget`.
+        optimizer: L-BFGS, or Adam, which takes more steps of less memory.
+        levels: of the pyramid that learns; 1 is the pixels themselves.
+        clock: returns seconds.
+
+    Raises:
+        DivergenceError: the loss of the initial picture is not finite.
+    """
+    started = clock()
+    pyramid = Pyramid(initial.detach(), levels)
+    best = pyramid.base
+    least, content, style = math.inf, math.inf, math.inf
+    falling: deque[float] = deque(maxlen=WINDOW)
+    rate, restarts = 1.0, 0
+    step = stepper(pyramid, optimizer, rate)
+    for number in range(1, budget.steps + 1):
+        before, losses = step(objective)
+        total = losses.total.item()
+        if not total < RUNAWAY * least:  # a loss that is not a number is less than nothing
+            restarts += 1
+            if least == math.inf:
+                raise DivergenceError(
+                    f"the loss is {total} at the start: choose smaller weights, or another picture "
+                    "to start from"
+                )
+            rate /= 2
+            pyramid = Pyramid(best, levels)
+            step = stepper(pyramid, optimizer, rate)
+        elif total < least:
+            least, content, style = total, losses.content.item(), losses.style.item()
+            best = before
+        seconds = clock() - started
+        fraction = number / budget.steps
+        if budget.seconds is not None:
+            fraction = max(fraction, min(1.0, seconds / budget.seconds))
+        yield Step(number, seconds, fraction, least, content, style, best)
+        still = len(falling) == WINDOW and least > falling[0] * (1 - STILL)
+        if fraction >= 1 or still or least == 0 or restarts > MAX_RESTARTS:
+            return
+        falling.append(least)
+
+
+class Pyramid:
+    """A picture as the sum of a base and of levels from fine to coarse, which are what learns.
+
+    In pixels the gradient of a style loss is nearly all fine detail, and large areas take hundreds
+    of steps to change their colour; a coarse level moves them at once. ("Feature visualization" by
+    Olah, Mordvintsev & Schubert 2017 learns Fourier coefficients for the same reason.)
+
+    Attributes:
+        base: 1 x 3 x H x W.
+        levels: 1 x 3 x H/2^k x W/2^k for k = 0, 1, ..., sides rounded up; all 0 at first.
+    """
+
+    def __init__(self, base: Tensor, levels: int) -> None:
+        self.base = base
+        height, width = base.shape[2:]
+        self.levels = [
+            # L-BFGS reads gradients as one vector, which another layout would not give it.
+            base.new_zeros((1, 3, -(-height // 2**k), -(-width // 2**k))).requires_grad_()
+            for k in range(levels)
+        ]
+
+    def image(self) -> Tensor:
+        """Return the picture; gradients go through it to the levels."""
+        size = self.base.shape[2:]
+        image = self.base + self.levels[0]
+        for level in self.levels[1:]:
+            image = image + F.interpolate(level, size, mode="bilinear", align_corners=False)
+        return image
+
+
+def stepper(
+    pyramid: Pyramid, name: Optimizer, rate: float
+) -> Callable[[Objective], tuple[Tensor, Losses]]:
+    """Return what moves a pyramid once, and returns the picture before that with its losses."""
+    engine: torch.optim.Optimizer
+    if name == "adam":
+        engine = torch.optim.Adam(pyramid.levels, lr=rate * ADAM_RATE)
+    else:
+        # One evaluation a step, so that each is seen; no tolerances, since we watch the loss.
+        engine = torch.optim.LBFGS(
+            pyramid.levels,
+            # PyTorch divides the first gradient, and only that, by the sum of its magnitudes.
+            lr=rate * FIRST_MOVE * pyramid.base.numel() / len(pyramid.levels),
+            max_iter=1,
+            history_size=HISTORY,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+        )
+
+    def step(objective: Objective) -> tuple[Tensor, Losses]:
+        seen: list[tuple[Tensor, Losses]] = []
+
+        def evaluate() -> Tensor:
+            engine.zero_grad()
+            image = pyramid.image()
+            losses = objective(image)
+            losses.total.backward()  # type: ignore[no-untyped-call]
+            seen.append((image.detach(), Losses(*(loss.detach() for loss in losses))))
+            return losses.total
+
+        engine.step(evaluate)  # type: ignore[no-untyped-call]
+        if name == "lbfgs":
+            engine.param_groups[0]["lr"] = rate
+        return seen[0]
+
+    return step

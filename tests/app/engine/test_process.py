@@ -1,0 +1,137 @@
+import asyncio
+import threading
+
+import pytest
+
+from app.engine.interface import Job, JobStatus
+from app.engine.process import BATCH_PIXELS, ProcessEngine
+from app.settings import Settings
+from model.errors import ParameterError
+from model.painting import Painting
+from tests.pictures import difference, photo
+
+ALIKE, OTHER = (96, 64), (64, 96)
+
+
+@pytest.fixture
+def worker(stylizer):
+    worker = ProcessEngine(stylizer, Settings(max_batch=3))
+    yield worker
+    worker.close()
+
+
+class Gate(JobStatus):
+    """What the model's thread waits at; by then everything else has been asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def enter(self, stage):
+        super().enter(stage)
+        self.reached.set()
+        assert self.open.wait(60)
+
+
+class Order(JobStatus):
+    """Notes when its job begins, among others."""
+
+    def __init__(self, begun, name):
+        super().__init__()
+        self.begun, self.name = begun, name
+
+    def enter(self, stage):
+        super().enter(stage)
+        self.begun.append(self.name)
+
+
+def ask_behind_a_gate(worker, jobs, meanwhile=lambda asked: None):
+    """Ask for `jobs` while the model is busy; return the results, or the errors, and the order."""
+    gate, order = Gate(), []
+
+    async def ask():
+        first = asyncio.create_task(worker.stylize(job((32, 32)), gate))
+        await asyncio.to_thread(gate.reached.wait)
+        asked = [
+            asyncio.create_task(worker.stylize(each, Order(order, i)))
+            for i, each in enumerate(jobs)
+        ]
+        await asyncio.sleep(0.05)
+        meanwhile(asked)
+        gate.open.set()
+        assert (await first).batch == 1
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(ask()), order
+
+
+def job(size, *, style=None, style_size=64):
+    painting = Painting.plan(photo(*size), 1)
+    return Job(painting, [style or photo(64, 64)], style_size)
+
+
+def test_jobs_of_different_sizes_begin_one_by_one_in_the_order_asked_for(worker):
+    results, order = ask_behind_a_gate(worker, [job(s) for s in (ALIKE, OTHER, (80, 80))])
+    assert order == [0, 1, 2]
+    assert [result.batch for result in results] == [1, 1, 1]
+    assert results[2].queue_seconds > results[0].queue_seconds
+    assert results[0].model_seconds > results[0].style_seconds > 0
+
+
+def test_jobs_of_one_size_that_wait_together_are_painted_at_once(worker, style):
+    sizes = [ALIKE, OTHER, ALIKE, ALIKE, ALIKE]
+    results, order = ask_behind_a_gate(worker, [job(s, style=style) for s in sizes])
+    # Three at most; the last one of that size comes after what was asked for before it.
+    assert [result.batch for result in results] == [3, 1, 3, 3, 1]
+    assert order == [0, 2, 3, 1, 4]
+    for size, result in zip(sizes, results, strict=True):
+        alone = worker.stylizer.stylize(photo(*size), style)
+        painted = Painting.plan(photo(*size), 1).finish(result.pixels)
+        assert difference(painted, alone) < 0.01
+
+
+def test_a_batch_has_a_bound_in_pixels(worker, monkeypatch):
+    monkeypatch.setitem(BATCH_PIXELS, "cpu", 2 * 96 * 64 + 1)
+    results, _ = ask_behind_a_gate(worker, [job(ALIKE) for _ in range(3)])
+    assert [result.batch for result in results] == [2, 2, 1]
+
+
+def test_an_error_of_one_job_reaches_its_caller_alone(worker):
+    jobs = [job(ALIKE), job(ALIKE, style_size=1), job(ALIKE)]
+    (good, bad, other), order = ask_behind_a_gate(worker, jobs)
+    assert order == [0, 1, 2]
+    assert isinstance(bad, ParameterError)
+    assert good.batch == other.batch == 3
+    assert good.pixels.shape == other.pixels.shape == (64, 96, 3)
+
+
+def test_a_job_that_is_cancelled_while_it_waits_never_begins(worker):
+    jobs = [job(ALIKE) for _ in range(3)]
+    results, order = ask_behind_a_gate(worker, jobs, lambda asked: asked[1].cancel())
+    assert order == [0, 2]
+    assert results[0].batch == results[2].batch == 2
+    assert isinstance(results[1], asyncio.CancelledError)
+
+
+def test_closing_drops_what_waits_and_finishes_what_runs(worker):
+    gate = Gate()
+
+    async def ask():
+        first = asyncio.create_task(worker.stylize(job(ALIKE), gate))
+        await asyncio.to_thread(gate.reached.wait)
+        waiting = asyncio.create_task(worker.stylize(job(ALIKE), JobStatus()))
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(asyncio.to_thread(worker.close))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        gate.open.set()
+        await closing
+        return await first
+
+    assert asyncio.run(ask()).pixels.shape == (64, 96, 3)
+
+
+def test_the_worker_is_ready_after_its_warm_up(worker):
+    assert not worker.ready
+    asyncio.run(worker.warm_up())
+    assert worker.ready

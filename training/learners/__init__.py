@@ -1,0 +1,1 @@
+"""What learns: networks with their losses and optimizers."""

@@ -1,0 +1,291 @@
+"""The decoder that learns: its losses, its optimizers, and the average of its weights."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from model.adain import ChannelStatistics
+from model.color import ColorMoments
+from model.conditioning import condition
+from model.networks.decoder import Decoder, describe, run
+from model.networks.encoder import Encoder
+from model.style import Style
+from model.weights import save_weights
+from training.data.reuse import CONTENTS, STYLES, ReusedPair
+from training.learners.optimizers import BETAS, Average, Muon, take_step
+from training.loop.processes import Process, add_gradients
+from training.loop.schedule import steady_rate
+from training.losses import identity_loss
+from training.objective import Content, LossWeights, Objective, Target, draw_detail
+
+Value = TypeVar("Value")
+# How fast the weights that `detail` adds change, against the others.
+DETAIL_RATE = 0.5
+MAX_GRADIENT_NORM = 3.0
+# Styles that the inputs are calibrated on, before the first step.
+CALIBRATION_STYLES = 256
+# Layers whose output is added to another's start with smaller weights.
+GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual": 0.3}
+
+
+class DecoderLearner:
+    """A decoder on its way.
+
+    Attributes:
+        terms: names of the losses.
+        encoder: frozen, in the precision that convolutions are computed in.
+        decoder: what the optimizers change.
+        device: where both are.
+    """
+
+    terms: tuple[str, ...] = (*Objective.terms, "identity")
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        process: Process,
+        *,
+        rate: float,
+        muon_rate: float,
+        cool: float,
+        weights: LossWeights,
+        seed: int,
+        dtype: torch.dtype,
+    ) -> None:
+        """Set up the optimizers.
+
+        Args:
+            encoder, decoder: float32, anywhere.
+            process: says on which device, and with whom gradients are averaged.
+            rate, muon_rate: peaks of Adam's and of Muon's learning rate.
+            cool: share of the run in which the rates fall to nothing, the last.
+            weights: of the losses.
+            seed: of `detail`.
+            dtype: in which convolutions are computed; weights and losses stay float32.
+        """
+        self.device = process.device
+        self._objective = Objective(encoder, self.device, dtype)
+        self.encoder = self._objective.encoder
+        self.decoder = decoder.to(self.device)
+        self._mean = Average(decoder)
+        self._paint = process.wrap(Painting(decoder))
+        matrices: list[Tensor] = []
+        changes: list[Tensor] = []
+        rest: list[Tensor] = []
+        for name, parameter in decoder.named_parameters():
+            if parameter.ndim < 4 or ".color." in name:
+                rest.append(parameter)
+            else:
+                (changes if name.startswith("detail.") else matrices).append(parameter)
+        self._muon = Muon([matrices, changes])
+        self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
+        self._rate, self._muon_rate, self._cool, self._seed = rate, muon_rate, cool, seed
+        self._weights = weights.of(self.terms).to(self.device)
+        self._contents: Recent[Content] = Recent(CONTENTS)
+        self._targets: Recent[Target] = Recent(STYLES)
+
+    @property
+    def average(self) -> Decoder:
+        """The decoder with the exponential mean of the weights, which is what is used."""
+        return self._mean.network
+
+    @torch.no_grad()
+    def calibrate(self, styles: Iterable[Tensor]) -> None:
+        """Bring what the decoder is given to mean 0 and deviation 1 over styles.
+
+        Args:
+            styles: 1 x 3 x S x S each, in [0, 1]; called once, before the first step.
+        """
+        every = join([self._look(style.to(self.device)).style for style in styles])
+        for decoder in (self.decoder, self.average):
+            for number, tap in enumerate(every.taps, 1):
+                spread = (tap.std.square().mean(0) + tap.mean.var(0)).sqrt() + 0.02
+                decoder.get_buffer(f"center{number}").copy_(tap.mean.mean(0).flatten())
+                decoder.get_buffer(f"scale{number}").copy_(1 / spread.flatten())
+            numbers = describe(every)
+            decoder.modulation.mean.copy_(numbers.mean(0))
+            decoder.modulation.std.copy_(numbers.std(0) + 0.02)
+
+    def learn(self, batches: Sequence[ReusedPair], fraction: float) -> Tensor:
+        """Take one step of both optimizers; see `training.loop.run.Learner`."""
+        for parameter in self.decoder.parameters():
+            parameter.grad = None
+        terms = add_gradients(self._paint, batches, self._losses)
+        share = steady_rate(1.0, fraction, self._cool)
+        self._muon.step([share * self._muon_rate, DETAIL_RATE * share * self._muon_rate])
+        take_step(self._adam, share * self._rate, MAX_GRADIENT_NORM)
+        self._mean.update(self.decoder)
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs."""
+        return {
+            "decoder": self.decoder.state_dict(),
+            "muon": self._muon.state_dict(),
+            "adam": self._adam.state_dict(),
+            **self._mean.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        self.decoder.load_state_dict(state["decoder"])
+        self._muon.load_state_dict(state["muon"])
+        self._adam.load_state_dict(state["adam"])
+        self._mean.load_state_dict(state)
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged weights to decoder.safetensors."""
+        save_weights(self.average, folder / "decoder.safetensors")
+
+    @torch.no_grad()
+    def dead_shares(self) -> dict[str, float]:
+        """Return the share of each layer's channels that never fire on the contents met last."""
+        alive: dict[str, Tensor] = {}
+        pairs = zip(self._contents.last(8), self._targets.last(8), strict=False)
+        for content, target in pairs:
+            for name, fired in firing(self.average, content, target.style).items():
+                alive[name] = alive.get(name, torch.zeros_like(fired)) | fired
+        return {name: 1 - fired.float().mean().item() for name, fired in alive.items()}
+
+    def _losses(self, batch: ReusedPair) -> tuple[Tensor, Tensor]:
+        content, target = self._draw(batch)
+        detail = draw_detail(self._seed, int(batch.step[0]))
+        image = self._paint(content.image, content.taps, content.own, target.style, detail)
+        compared = self._objective.losses(image, content, target, detail)
+        identity = identity_loss(image, content.image, batch.identity)
+        terms = torch.cat([compared, identity[None]])
+        return (self._weights * terms).sum(), terms
+
+    @torch.no_grad()
+    def _draw(self, batch: ReusedPair) -> tuple[Content, Target]:
+        """Return the contents and the styles of a batch, encoding those that are new."""
+        contents, targets = [], []
+        for number, identity in enumerate(batch.identity.tolist()):
+            image, style = batch.content[number, None], batch.style[number, None]
+            item = int(batch.content_item[number]), image.shape[2]
+            content = self._contents.get(item, self._objective.encode, image)
+            contents.append(content)
+            if identity:
+                targets.append(content.as_target())
+            else:
+                item = int(batch.style_item[number]), style.shape[2]
+                targets.append(self._targets.get(item, self._look, style))
+        return stack(contents), Target(
+            join([target.style for target in targets]),
+            [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
+        )
+
+    def _look(self, image: Tensor) -> Target:
+        return self._objective.encode(image).as_target()
+
+
+class Painting(nn.Module):
+    """From contents and styles to pictures, as one module for `Process.wrap`."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, image: Tensor, taps: Sequence[Tensor], own: Style, style: Style, detail: float
+    ) -> Tensor:
+        """Return N x 3 x H x W; see `Decoder.forward`."""
+        style = replace(style, modulation=self.decoder.modulate(style))
+        painted: Tensor = self.decoder(image, taps, [condition(style, own)], detail=detail)
+        return painted
+
+
+class Recent(Generic[Value]):
+    """What was computed last, by what it was computed from."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values: OrderedDict[object, Value] = OrderedDict()
+
+    def get(self, key: object, compute: Callable[[Tensor], Value], image: Tensor) -> Value:
+        """Return what is known of `key`, or compute it from the image."""
+        if key not in self._values:
+            self._values[key] = compute(image)
+            if len(self._values) > self._capacity:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def last(self, count: int) -> list[Value]:
+        """Return up to `count` values, those used last."""
+        return list(self._values.values())[-count:]
+
+
+def stack(contents: Sequence[Content]) -> Content:
+    """Return contents as one batch."""
+    layout = torch.channels_last
+    return Content(
+        torch.cat([content.image for content in contents]).contiguous(memory_format=layout),
+        [
+            torch.cat(each).contiguous(memory_format=layout)
+            for each in zip(*(content.taps for content in contents), strict=True)
+        ],
+        join([content.own for content in contents]),
+    )
+
+
+def join(styles: Sequence[Style]) -> Style:
+    """Return styles as one of a batch, without modulation."""
+    taps = []
+    for each in zip(*(style.taps for style in styles), strict=True):
+        mean, std = (torch.cat([getattr(tap, name) for tap in each]) for name in ("mean", "std"))
+        taps.append(ChannelStatistics(mean, std))
+    mean, covariances = map(torch.cat, zip(*(style.colors for style in styles), strict=True))
+    return Style(tuple(taps), ColorMoments(mean, covariances))
+
+
+def firing(decoder: Decoder, content: Content, style: Style) -> dict[str, Tensor]:
+    """Return which channels of each layer fire anywhere: C booleans, by the layer's name."""
+    fired = {}
+    told = condition(replace(style, modulation=decoder.modulate(style)), content.own)
+    modulations = decoder.modulation.split(told.modulation)
+
+    def spy(name: str, x: Tensor) -> Tensor:
+        modulated = modulations[name](x)
+        fired[name] = (modulated > 0).any(3).any(2).any(0)
+        return modulated
+
+    inputs = [affine(tap) for affine, tap in zip(decoder.inputs(told), content.taps, strict=True)]
+    run(decoder.layers_at(0.0, {}), inputs, spy)
+    return fired
+
+
+def initialize(decoder: Decoder, seed: int) -> None:
+    """Give a decoder random weights that keep the features' scale (He et al. 2015).
+
+    Its first pictures are the contents in the styles' colours: the last layer starts at zero, and
+    so does all that `detail` adds.
+    """
+    random = torch.Generator().manual_seed(seed)
+    for name, layer in decoder.convolutions.named_children():
+        weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+        nn.init.zeros_(bias)
+        if name == "color":
+            nn.init.zeros_(weight)
+            continue
+        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=random)
+        kind = "skip" if name.startswith("skip") else name
+        if name.startswith("block") and name.endswith("_2"):
+            kind = "residual"
+        with torch.no_grad():
+            weight.mul_(GAINS.get(kind, 1.0))
+    nn.init.normal_(decoder.modulation.out.weight, 0, 0.02, generator=random)
+    nn.init.zeros_(decoder.modulation.out.bias)
+    for parameter in decoder.detail.parameters():
+        nn.init.zeros_(parameter)
+    for layer in (decoder.modulation.hidden1, decoder.modulation.hidden2):
+        nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=random)
+        nn.init.zeros_(layer.bias)

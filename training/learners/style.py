@@ -1,0 +1,179 @@
+"""A style that learns: what a trained decoder changes for one style alone.
+
+Predicted from a style's statistics, the modulation is a good guess; trained for that one style it
+is better (Dumoulin et al. 2017 add styles to a trained network this way), and changes of low rank
+of the convolutions' weights are better still (Hu et al. 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.conditioning import condition
+from model.files import write_whole
+from model.networks.decoder import Decoder
+from model.networks.encoder import Encoder
+from model.style import SUFFIX, Change, Style
+from training.data.pairs import Pair
+from training.learners.optimizers import BETAS, Average, take_step
+from training.loop.processes import Process, add_gradients
+from training.loop.schedule import steady_rate
+from training.objective import Content, LossWeights, Objective, Target, draw_detail
+
+MAX_GRADIENT_NORM = 3.0
+
+
+class PractisedStyle(nn.Module):
+    """The numbers of a style that learn.
+
+    Attributes:
+        modulation: 1 x M.
+        left, right: of each convolution's change, by name.
+    """
+
+    def __init__(self, start: Style, decoder: Decoder, rank: int, seed: int) -> None:
+        """Start from a style, which is changed in nothing yet.
+
+        Args:
+            start: as the decoder predicts it.
+            decoder: says which convolutions there are.
+            rank: of their changes; 0: the modulation alone learns.
+            seed: of their first `right`; their first `left` is 0.
+        """
+        super().__init__()
+        assert start.modulation is not None
+        self._start = start
+        self.modulation = nn.Parameter(start.modulation.clone())
+        self.left, self.right = nn.ParameterDict(), nn.ParameterDict()
+        random = torch.Generator().manual_seed(seed)
+        for name, (outputs, inputs) in decoder.style_shapes[1].items() if rank else ():
+            most = min(rank, outputs)
+            right = torch.randn(most, inputs, generator=random) / inputs**0.5
+            self.left[name] = nn.Parameter(self.modulation.new_zeros(outputs, most))
+            self.right[name] = nn.Parameter(right.to(self.modulation))
+
+    def style(self) -> Style:
+        """Return the style as it is now."""
+        changes = {name: Change(self.left[name], self.right[name]) for name in self.left}
+        return replace(self._start, modulation=self.modulation, changes=changes)
+
+
+class Painting(nn.Module):
+    """From contents to pictures in the style, as one module for `Process.wrap`."""
+
+    def __init__(self, decoder: Decoder, practised: PractisedStyle) -> None:
+        super().__init__()
+        self.decoder, self.practised = decoder, practised
+
+    def forward(self, content: Content, detail: float) -> Tensor:
+        """Return N x 3 x H x W; see `Decoder.forward`."""
+        told = condition(self.practised.style(), content.own)
+        painted: Tensor = self.decoder(content.image, content.taps, [told], detail=detail)
+        return painted
+
+
+class StyleLearner:
+    """A style on its way, with a decoder that stays as it is.
+
+    Attributes:
+        terms: names of the losses.
+        device: where all of it is.
+    """
+
+    terms: tuple[str, ...] = Objective.terms
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        start: Style,
+        picture: Tensor,
+        process: Process,
+        *,
+        rank: int,
+        rate: float,
+        weights: LossWeights,
+        seed: int,
+        dtype: torch.dtype,
+    ) -> None:
+        """Set up the optimizer.
+
+        Args:
+            encoder, decoder: float32, anywhere.
+            start: the style, as they predict it.
+            picture: the style picture in its size, 1 x 3 x H x W in [0, 1].
+            process: says on which device, and with whom gradients are averaged.
+            rank: of the changes of convolutions; 0: the modulation alone learns.
+            rate: peak of the learning rate.
+            weights: of the losses.
+            seed: of all that is random.
+            dtype: in which convolutions are computed; weights and losses stay float32.
+        """
+        self.device = process.device
+        self._objective = Objective(encoder, self.device, dtype)
+        self._decoder = decoder.to(self.device).requires_grad_(False)
+        self._practised = PractisedStyle(start.to(self.device), decoder, rank, seed)
+        self._target: Target = self._objective.encode(picture.to(self.device)).as_target()
+        self._mean = Average(self._practised)
+        self._paint = process.wrap(Painting(self._decoder, self._practised))
+        self._adam = torch.optim.Adam(self._practised.parameters(), betas=BETAS, fused=True)
+        self._rate, self._seed = rate, seed
+        self._weights = weights.of(self.terms).to(self.device)
+
+    def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
+        """Take one step of Adam; see `training.loop.run.Learner`."""
+        for parameter in self._practised.parameters():
+            parameter.grad = None
+        terms = add_gradients(self._paint, batches, self._losses)
+        take_step(self._adam, steady_rate(self._rate, fraction, cool=1.0), MAX_GRADIENT_NORM)
+        self._mean.update(self._practised)
+        return terms
+
+    def style(self) -> Style:
+        """Return the style with the averaged numbers, on the CPU."""
+        with torch.no_grad():
+            return self._mean.network.style().to(torch.device("cpu"))
+
+    def save(self, folder: Path) -> None:
+        """Write the style to style.adain."""
+        write_whole(folder / f"style{SUFFIX}", self.style().to_bytes())
+
+    @torch.no_grad()
+    def compare(self, contents: Sequence[Tensor], style: Style, detail: float) -> dict[str, float]:
+        """Return the mean losses of a style over contents, 1 x 3 x H x W each in [0, 1]."""
+        decoder, style = self._decoder, style.to(self.device)
+        values = []
+        for image in contents:
+            content = self._objective.encode(image.to(self.device))
+            told = [condition(style, content.own)]
+            painted = decoder(content.image, content.taps, told, detail=detail)
+            values.append(self._objective.losses(painted, content, self._target, detail))
+        means = torch.stack(values).mean(0).tolist()
+        return dict(zip(self.terms, means, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs."""
+        return {
+            "style": self._practised.state_dict(),
+            "adam": self._adam.state_dict(),
+            **self._mean.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        self._practised.load_state_dict(state["style"])
+        self._adam.load_state_dict(state["adam"])
+        self._mean.load_state_dict(state)
+
+    def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
+        content = self._objective.encode(batch.content)
+        detail = draw_detail(self._seed, int(batch.position[0]))
+        image = self._paint(content, detail)
+        terms = self._objective.losses(image, content, self._target, detail)
+        return (self._weights * terms).sum(), terms
