@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import version
 
 import torch
@@ -85,7 +84,9 @@ class Metrics:
             {
                 "version": version("adain"),
                 "torch": torch.__version__,
-                **asdict(model),
+                "device": model.device,
+                "precision": model.precision,
+                "weights": model.weights,
             }
         )
 
