@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from importlib.metadata import version
 
 from pydantic import ValidationError
 
-from app.commands import explain, info, serve, styles, stylize
-from app.settings import PREFIX
 from model.errors import AdainError
 
 USAGE_ERROR = 2
 FAILURE = 1
+# Modules of `app.commands`, and what `adain --help` says of them. Only the one that is called is
+# imported: torch takes seconds, which those that need no model should not wait.
+COMMANDS = {
+    "stylize": "stylize a picture, a folder or a glob of pictures",
+    "explain": "show what each layer of the encoder knows of a picture",
+    "serve": "start the HTTP service",
+    "styles": "add, list or remove the styles of the library",
+    "info": "print device, precision and weights",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 called wrongly."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="adain", description="Arbitrary style transfer: any content, any style, one pass."
     )
     parser.add_argument("--version", action="version", version=f"adain {version('adain')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (stylize, explain, serve, styles, info):
-        command.add_parser(commands)
+    called = next((word for word in arguments if not word.startswith("-")), None)
+    for name, meaning in COMMANDS.items():
+        command = commands.add_parser(name, help=meaning)
+        if name == called:
+            import_module(f"app.commands.{name}").add_arguments(command)
     args = parser.parse_args(arguments)
     try:
         code: int = args.run(args)
@@ -46,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def describe(error: ValidationError) -> str:
     """Return in one line which settings are wrong, and how."""
+    from app.settings import PREFIX
+
     return "; ".join(
         f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}, and is {e['input']!r}"
         for e in error.errors()

@@ -10,8 +10,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from model.content_cache import CONTENT_CACHE_BYTES
-from model.controls import MIN_SIZE
+from model.controls import CONTENT_CACHE_BYTES, MIN_SIZE
 from model.images import DEFAULT_MAX_PIXELS, MAX_PIXELS
 
 PREFIX = "ADAIN_"

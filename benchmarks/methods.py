@@ -28,13 +28,14 @@ from app.starter import PAINTINGS, starters
 from benchmarks.gallery import STYLES, skimage_pictures
 from benchmarks.limit import seconds_of
 from model import Stylizer, read_image
-from model.images import flatten, list_pictures, to_tensor
-from model.networks.style_network import Transformer, load_transformer
+from model.images import flatten, list_pictures
+from model.networks.style_network import StyleNetwork
 from model.optimization.descent import HISTORY, Budget
 from model.optimization.optimize import Optimization, build_objective, optimize, refinement
 from model.painting import Painting
+from model.pixels import to_tensor
 from model.runtime import choose_device, choose_precision
-from model.weights import bundled
+from model.weights import bundled, load_style_network
 from training.metrics import structure, tensor
 from training.sheet import tile
 
@@ -95,7 +96,7 @@ class Pair:
         seconds = time.perf_counter() - started
         return self.judge(ADAIN, seconds, self.painting.finish(painted))
 
-    def network(self, network: Transformer) -> Result:
+    def network(self, network: StyleNetwork) -> Result:
         """Paint by a network that knows the style."""
         network.paint(self.painting)
         started = time.perf_counter()
@@ -136,7 +137,7 @@ def follow(
 
 
 def run(
-    pair: Pair, network: Transformer | None, steps: Sequence[int], seconds: Sequence[float]
+    pair: Pair, network: StyleNetwork | None, steps: Sequence[int], seconds: Sequence[float]
 ) -> tuple[list[Result], dict[str, Curve]]:
     """Return all results for a pair, and the curves by what they start from."""
     results = [pair.adain()]
@@ -235,12 +236,12 @@ def means(results: Sequence[Result]) -> str:
     return " | ".join(f"{value:.3g}" for value in values)
 
 
-def load_network() -> Transformer | None:
+def load_network() -> StyleNetwork | None:
     """Return the bundled network of some styles in the best precision, if there is one."""
-    if not bundled("transformer").exists():
+    if not bundled("style_network").exists():
         return None
     device = choose_device()
-    return load_transformer().eval().to(device, choose_precision("auto", device))
+    return load_style_network().eval().to(device, choose_precision("auto", device))
 
 
 def read_pictures(

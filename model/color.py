@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.images import to_pixels, to_tensor
+from model.pixels import to_pixels, to_tensor
 
 # Least variance that is divided by, of colours in [0, 1]: below are steps of 8 bits, not colours.
 MIN_VARIANCE = 1e-4

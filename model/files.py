@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Of the files that hold a practised style.
+STYLE_SUFFIX = ".adain"
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

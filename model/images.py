@@ -9,9 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
 
@@ -217,38 +215,6 @@ def scale(image: Image.Image, factor: float) -> Image.Image:
     if (width, height) == image.size:
         return image
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
-    """Return the pixels, reflected to the right and below to sides that the networks can take.
-
-    Args:
-        image: mode RGB or L.
-        multiple: what each side is to be a multiple of.
-        smallest: the least that each side is to have.
-
-    Returns:
-        H x W x 3 or H x W, uint8.
-    """
-    pixels = np.asarray(image)
-    missing = [max(smallest, -(-side // multiple) * multiple) - side for side in pixels.shape[:2]]
-    if not any(missing):
-        return pixels  # which np.pad would copy
-    widths = [(0, n) for n in missing] + [(0, 0)] * (pixels.ndim - 2)
-    return np.pad(pixels, widths, mode="reflect")
-
-
-def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> Tensor:
-    """Return H x W x C or H x W uint8 pixels as 1 x C x H x W float32 in [0, 1], channels last."""
-    # To the device as bytes, a quarter of what floats take.
-    tensor = torch.tensor(pixels, device=device).view(1, *pixels.shape[:2], -1)
-    return tensor.permute(0, 3, 1, 2).float().div_(255)
-
-
-def to_pixels(tensor: Tensor) -> np.ndarray:
-    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as H x W x 3 uint8 pixels."""
-    pixels = tensor[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from model import images as pictures
 from model.color import keep_color
 from model.controls import Controls, fit_masks, normalize_weights
-from model.networks.encoder import MIN_SIDE, STRIDE
+from model.pixels import MIN_SIDE, STRIDE, pad
 
 STANDARD_CONTROLS = Controls()
 
@@ -78,7 +78,7 @@ class Painting:
 
     def pixels(self) -> np.ndarray:
         """Return what the encoder is given: H x W x 3, uint8, the sides multiples of 8."""
-        return pictures.pad(self.content, STRIDE, MIN_SIDE)
+        return pad(self.content, STRIDE, MIN_SIDE)
 
     def finish(self, painted: np.ndarray) -> Image.Image:
         """Return the result from the decoder's pixels, which are of the shape of `pixels()`.

@@ -32,9 +32,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
-# Of a style's file: what people call it, and the largest number that it may hold. What networks
-# make of pictures stays far below.
-SUFFIX = ".adain"
+# The largest number that a style's file may hold. What networks make of pictures stays far below.
 LARGEST = 1e5
 DTYPES = (torch.float16, torch.float32, torch.float64)
 

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from model import images as pictures
 from model import weights as weights_files
-from model.content_cache import CONTENT_CACHE_BYTES, ContentCache, ContentFeatures
+from model.content_cache import ContentCache, ContentFeatures
 from model.controls import (
+    CONTENT_CACHE_BYTES,
     DEFAULT_STYLE_SIZE,
     Controls,
     ControlsDict,
@@ -25,9 +25,10 @@ from model.controls import (
     fit_style,
 )
 from model.networks.decoder import Decoder
-from model.networks.encoder import MIN_SIDE, STRIDE, Encoder
+from model.networks.encoder import Encoder
 from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
+from model.pixels import network_input, to_pixels, to_tensor
 from model.runtime import (
     choose_device,
     choose_precision,
@@ -144,7 +145,7 @@ class Stylizer:
             ParameterError: `style_size` is out of range.
         """
         fitted = fit_style(style, style_size)
-        image = pictures.to_tensor(pictures.pad(fitted, STRIDE, MIN_SIDE), self.device)
+        image = network_input(fitted, self.device)
         measured = measure(image, self.encoder(image))
         made = replace(measured, modulation=self.decoder.modulate(measured))
         return replace(made, weights=self.fingerprint).to(torch.device("cpu"))
@@ -256,7 +257,7 @@ class Stylizer:
         for (image, taps), transfer in zip(self._encode_all(pixels), transfers, strict=True):
             contents = [measure(image, taps, region) for region in transfer.measured]
             result = transfer.paint(image, taps, transfer.conditions(contents))
-            painted.append(pictures.to_pixels(result))
+            painted.append(to_pixels(result))
         return painted
 
     def _encode_all(self, batch: Sequence[np.ndarray]) -> Iterator[ContentFeatures]:
@@ -275,7 +276,7 @@ class Stylizer:
 
     def _encode(self, *batch: np.ndarray) -> ContentFeatures:
         """Return N arrays of H x W x 3 pixels as a tensor, and its features."""
-        image = torch.cat([pictures.to_tensor(pixels, self.device) for pixels in batch])
+        image = torch.cat([to_tensor(pixels, self.device) for pixels in batch])
         return image, self.encoder(image)
 
     def _prepare(self, network: Network) -> Network:

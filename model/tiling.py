@@ -20,8 +20,7 @@ from torch.nn import functional as F
 from model.adain import EPSILON, ChannelStatistics, count_of, mean_and_variance, merge
 from model.color import RunningColors
 from model.conditioning import Condition
-from model.images import to_pixels
-from model.networks.encoder import STRIDE
+from model.pixels import STRIDE, to_pixels
 from model.style import CHANNELS, Style
 
 # Of the encoder, in positions of relu4_1. What a position sees reaches 30 pixels beyond its own

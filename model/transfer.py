@@ -10,11 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from model.conditioning import Condition, condition, normalize_shares
-from model.images import pad, to_tensor
 from model.networks.decoder import Decoder
-from model.networks.encoder import MIN_SIDE, STRIDE
 from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
+from model.pixels import STRIDE, network_input
 from model.style import Style, mix
 from model.tiling import Window
 
@@ -86,4 +85,4 @@ class Transfer:
 
 def to_region(mask: Image.Image, device: torch.device) -> Tensor:
     """Return how far a mask (L) covers each position, 1 x 1 x H x W in [0, 1]."""
-    return to_tensor(pad(mask, STRIDE, MIN_SIDE), device)
+    return network_input(mask, device)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from model.files import write_whole
 from model.networks.decoder import WIDTHS, Decoder
 from model.networks.encoder import LAYERS, TAPS, Encoder
 from model.networks.plain_decoder import PlainDecoder
+from model.networks.style_network import StyleNetwork
 
 # On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
 # of LEVEL, and that of the median filter of the first two taps within SPREAD; deeper filters answer
@@ -27,7 +29,7 @@ LEVEL = 3.0
 SPREAD = 2.0
 PROBE_SIDE = 128
 # What networks are called where their class's name is not what people call them.
-KINDS: dict[type[nn.Module], str] = {PlainDecoder: "decoder"}
+KINDS: dict[type[nn.Module], str] = {PlainDecoder: "decoder", StyleNetwork: "style network"}
 # Layers of the decoder that are as wide as its widths say.
 WIDEST = ("conv4_1", "conv3_4", "conv2_2", "conv1_2")
 
@@ -84,8 +86,33 @@ def load_decoder(path: Path | None = None) -> Decoder | PlainDecoder:
     return decoder
 
 
+def save_style_network(network: StyleNetwork, path: Path) -> None:
+    """Write a style network with the names of its styles."""
+    save_weights(network, path, note=json.dumps({"styles": network.names}))
+
+
+def load_style_network(path: Path | None = None) -> StyleNetwork:
+    """Return the style network in a file; None: the bundled one.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or no style network's.
+    """
+    path = path or bundled("style_network")
+    read_tensors("style network", path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    try:
+        network = StyleNetwork(json.loads(metadata["note"])["styles"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path} does not name its styles; use a file that training.network wrote"
+        ) from error
+    load_weights(network, path)
+    return network
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a weights file into an encoder or decoder, and verify it.
+    """Load a weights file into a network, and verify it.
 
     Args:
         network: receives the weights as float32, whatever the file's precision.
@@ -136,7 +163,7 @@ def save_weights(
     """Write a network's weights; a file that was there before is replaced in one step.
 
     Args:
-        network: an encoder or decoder.
+        network: a network.
         path: where to write.
         dtype: precision in the file; float16 halves it and costs no visible quality.
         note: free text for the file's metadata, such as how the weights were made.

@@ -113,7 +113,9 @@ class RayEngines:
 
 
 # Modules whose tests of HTTP run on both engines.
-ON_RAY = {f"tests.app.api.test_{name}" for name in ("keys", "problems", "refine", "styles", "stylize")}
+ON_RAY = {
+    f"tests.app.api.test_{name}" for name in ("keys", "problems", "refine", "styles", "stylize")
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

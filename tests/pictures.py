@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.images import to_tensor
+from model.pixels import to_tensor
 from model.style import SHAPES, Change, Style, StyleLayout
 
 SRGB_RED = (255, 0, 0)

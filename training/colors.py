@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.networks.encoder import STRIDE
+from model.pixels import STRIDE
 
 # Mean colours of blocks of this side in pixels are to be read off relu4_1: four blocks for each of
 # its positions, which also tells where within a position an edge is.

@@ -26,11 +26,12 @@ from tqdm import tqdm
 from model import Style, Stylizer, read_image
 from model.color import color_moments, transport
 from model.errors import naming
-from model.images import flatten, list_pictures, to_pixels, to_tensor
+from model.images import flatten, list_pictures
 from model.networks.encoder import Encoder
 from model.optimization.descent import Budget
 from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
+from model.pixels import to_pixels, to_tensor
 from model.weights import load_encoder
 from training.errors import TrainingError
 from training.loop.command import command_parser, guarded

@@ -12,8 +12,8 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from model.adain import ChannelStatistics, channel_statistics
-from model.images import to_tensor
 from model.networks.encoder import Encoder
+from model.pixels import to_tensor
 from training.losses import correlation_loss, covariance, relative_distance, white
 
 # Deviation of the window, in pixels, and constant against division by zero of SSIM's structure

@@ -3,7 +3,7 @@
     python -m training.network --content photos --style paintings --out runs/net --minutes 90
 
 Each picture of --style is one style, called by its file's name. The same command again resumes. The
-folder --out gets transformer.safetensors (the averaged weights, in float16), checkpoint.pt,
+folder --out gets style_network.safetensors (the averaged weights, in float16), checkpoint.pt,
 sheet.png, record.json, and logs for TensorBoard.
 """
 
@@ -24,11 +24,12 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
-from model.images import flatten, pad, to_pixels, to_tensor
-from model.networks.encoder import MIN_SIDE, STRIDE, Encoder
-from model.networks.style_network import Transformer, load_transformer, save_transformer
+from model.images import flatten
+from model.networks.encoder import Encoder
+from model.networks.style_network import StyleNetwork
 from model.optimization.objective import gram, gram_loss, smoothness_loss
-from model.weights import load_encoder
+from model.pixels import network_input, to_pixels
+from model.weights import load_encoder, load_style_network, save_style_network
 from training.data.pairs import Pair, Pairs
 from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES
@@ -70,11 +71,11 @@ class Settings(PictureSettings):
         "of the distance to the content's pixels", 0.0, bounds=(0, math.inf)
     )
     encoder: Path | None = setting("weights in place of the bundled encoder", None, type=Path)
-    transformer: Path | None = setting("weights to start from; else random ones", None, type=Path)
+    network: Path | None = setting("weights to start from; else random ones", None, type=Path)
 
 
-class TransformerLearner:
-    """A transformer on its way.
+class StyleNetworkLearner:
+    """A network on its way.
 
     Attributes:
         terms: names of the losses.
@@ -87,7 +88,7 @@ class TransformerLearner:
     def __init__(
         self,
         encoder: Encoder,
-        transformer: Transformer,
+        network: StyleNetwork,
         styles: Sequence[Tensor],
         process: Process,
         settings: Settings,
@@ -95,8 +96,8 @@ class TransformerLearner:
         """Set up the optimizer, and compute the styles' Gram matrices.
 
         Args:
-            encoder, transformer: float32, anywhere.
-            styles: 1 x 3 x H x W in [0, 1], one for each of the transformer's names.
+            encoder, network: float32, anywhere.
+            styles: 1 x 3 x H x W in [0, 1], one for each of the network's names.
             process: says on which device, and with whom gradients are averaged.
             settings: weights of the losses, layers, rate.
 
@@ -104,14 +105,14 @@ class TransformerLearner:
             ParameterError: the encoder has no layer of a name in the settings.
         """
         self.device = process.device
-        for network in (encoder, transformer):
-            network.to(process.device).to(memory_format=torch.channels_last)
+        for each in (encoder, network):
+            each.to(process.device).to(memory_format=torch.channels_last)
         self._encoder = encoder.requires_grad_(False)
-        self._transformer = transformer
-        self.average = Average(transformer)
-        self._paint = process.wrap(transformer)
+        self._network = network
+        self.average = Average(network)
+        self._paint = process.wrap(network)
         self._settings = settings
-        self._optimizer = torch.optim.Adam(transformer.parameters(), betas=BETAS, fused=True)
+        self._optimizer = torch.optim.Adam(network.parameters(), betas=BETAS, fused=True)
         self._weights = torch.tensor(
             [1.0, settings.style_weight, settings.smoothness, settings.pixel_weight],
             device=process.device,
@@ -132,14 +133,14 @@ class TransformerLearner:
         terms = add_gradients(self._paint, batches, self._losses)
         rate = learning_rate(self._settings.rate, fraction)
         take_step(self._optimizer, rate, MAX_GRADIENT_NORM)
-        self.average.update(self._transformer)
+        self.average.update(self._network)
         return terms
 
     def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
         content_tap, style_taps = self._settings.content_tap, self._settings.style_taps
         # Styles take turns: each has its share of any batch's pictures, whatever the batch size.
-        styles = batch.position.to(self.device) % len(self._transformer.names)
-        shares = nn.functional.one_hot(styles, len(self._transformer.names)).float()
+        styles = batch.position.to(self.device) % len(self._network.names)
+        shares = nn.functional.one_hot(styles, len(self._network.names)).float()
         with self._autocast:
             with torch.no_grad():
                 content = self._encoder.activations(batch.content, [content_tap])[content_tap]
@@ -159,20 +160,20 @@ class TransformerLearner:
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""
         return {
-            "transformer": self._transformer.state_dict(),
+            "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             **self.average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
-        self._transformer.load_state_dict(state["transformer"])
+        self._network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state)
 
     def save(self, folder: Path) -> None:
-        """Write the averaged weights to transformer.safetensors."""
-        save_transformer(self.average.network, folder / "transformer.safetensors")
+        """Write the averaged weights to style_network.safetensors."""
+        save_style_network(self.average.network, folder / "style_network.safetensors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,7 +215,7 @@ def read_styles(settings: Settings) -> tuple[list[str], list[Image.Image]]:
 
 def build_learner(
     settings: Settings, names: Sequence[str], styles: Sequence[Image.Image], process: Process
-) -> TransformerLearner:
+) -> StyleNetworkLearner:
     """Return the network that is to be trained.
 
     Raises:
@@ -222,18 +223,16 @@ def build_learner(
         WeightsError: a file of weights cannot be used.
     """
     torch.manual_seed(settings.seed)
-    transformer = Transformer(names)
-    if settings.transformer:
-        transformer = load_transformer(settings.transformer)
-        if transformer.names != tuple(names):
+    network = StyleNetwork(names)
+    if settings.network:
+        network = load_style_network(settings.network)
+        if network.names != tuple(names):
             raise TrainingError(
-                f"{settings.transformer} is of the styles {', '.join(transformer.names)}, and "
+                f"{settings.network} is of the styles {', '.join(network.names)}, and "
                 f"--style has {', '.join(names)}: give the same, in the same order"
             )
-    tensors = [to_tensor(pad(style, STRIDE, MIN_SIDE)) for style in styles]
-    return TransformerLearner(
-        load_encoder(settings.encoder), transformer, tensors, process, settings
-    )
+    tensors = [network_input(style) for style in styles]
+    return StyleNetworkLearner(load_encoder(settings.encoder), network, tensors, process, settings)
 
 
 def load_contents(settings: Settings, device: torch.device) -> Pairs:
@@ -250,14 +249,14 @@ def load_contents(settings: Settings, device: torch.device) -> Pairs:
 
 @torch.no_grad()
 def paint_sheet(
-    learner: TransformerLearner, contents: Sequence[Image.Image], styles: Sequence[Image.Image]
+    learner: StyleNetworkLearner, contents: Sequence[Image.Image], styles: Sequence[Image.Image]
 ) -> Image.Image:
     """Return a grid: styles along the top, contents down the left, results between."""
     network = learner.average.network
     squares = [ImageOps.fit(flatten(content), (SHEET_CELL, SHEET_CELL)) for content in contents]
     rows: list[list[Image.Image | None]] = [[None, *styles]]
     for square in squares:
-        image = to_tensor(pad(square, STRIDE, MIN_SIDE), learner.device)
+        image = network_input(square, learner.device)
         shares = torch.eye(len(styles), device=learner.device)
         painted = [network(image, share[None]) for share in shares]
         rows.append([square, *(Image.fromarray(to_pixels(each)) for each in painted)])

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from model.errors import AdainError
-from model.networks.encoder import MIN_SIDE, STRIDE, TAPS, Encoder
+from model.networks.encoder import TAPS, Encoder
+from model.pixels import MIN_SIDE, STRIDE
 from training.data.pictures import PictureFile, decode
 from training.errors import TrainingError
 

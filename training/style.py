@@ -26,11 +26,11 @@ from torch import Tensor
 from model import Stylizer
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError, naming
-from model.files import write_whole
-from model.images import encode_image, pad, read_image, to_tensor
+from model.files import STYLE_SUFFIX, write_whole
+from model.images import encode_image, read_image
 from model.networks.decoder import Decoder
-from model.networks.encoder import MIN_SIDE, STRIDE
-from model.style import SUFFIX, Style
+from model.pixels import network_input, to_tensor
+from model.style import Style
 from model.weights import load_decoder, load_encoder
 from training.data.pairs import Pairs
 from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
@@ -68,7 +68,7 @@ class StyleSettings(PictureSettings):
     content: Sequence[Path] = setting(
         "folders (at any depth) or zip files of content pictures", **SOURCES
     )
-    output: Path = setting(f"the {SUFFIX} file to write", short="-o", type=Path)
+    output: Path = setting(f"the {STYLE_SUFFIX} file to write", short="-o", type=Path)
     out: Path = setting("folder for all else that the run writes", FOLDER, type=Path, free=True)
     rank: int = setting(
         "of the changes of each convolution's weights; 0: the modulation alone learns, in a small "
@@ -107,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work(stop: threading.Event) -> bool:
         settings = read_settings(StyleSettings, args)
-        if settings.output.suffix != SUFFIX:
-            raise ParameterError(f"{settings.output}: the name must end in {SUFFIX}")
+        if settings.output.suffix != STYLE_SUFFIX:
+            raise ParameterError(f"{settings.output}: the name must end in {STYLE_SUFFIX}")
         if settings.out == FOLDER:
             settings = replace(settings, out=settings.output.with_suffix(".run"))
         return practise(settings, stop)
@@ -135,7 +135,7 @@ def practise(settings: StyleSettings, stop: threading.Event) -> bool:
         encoder,
         decoder,
         predicted,
-        to_tensor(pad(picture, STRIDE, MIN_SIDE), process.device),
+        network_input(picture, process.device),
         process,
         rank=settings.rank,
         rate=settings.rate,

@@ -28,14 +28,12 @@ STEPS, SIZE = 200, 192
 GAP, CAPTION = 8, 16
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand to the parser."""
-    parser = commands.add_parser(
-        "explain",
-        help="show what each layer of the encoder knows of a picture",
-        description="Paint a picture anew from noise, from nothing but what the encoder's layers "
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = (
+        "Paint a picture anew from noise, from nothing but what the encoder's layers "
         "know of it (Gatys et al. 2016, figure 1): above, its content at one layer; below, its "
-        "style at this layer and those before it.",
+        "style at this layer and those before it."
     )
     parser.add_argument("picture", metavar="PICTURE", type=Path, help="any picture")
     parser.add_argument(

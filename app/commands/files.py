@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from app.settings import Settings
 from model.errors import ParameterError, naming
+from model.files import STYLE_SUFFIX
 from model.images import read_image
-from model.style import SUFFIX, Style, StyleLayout, read_style_file
+
+if TYPE_CHECKING:
+    from model.style import Style, StyleLayout
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
@@ -43,8 +47,11 @@ def open_style(
         layout: returns that of the loaded model; called for a practised style alone.
         settings: bound the picture.
     """
-    if path.suffix.lower() != SUFFIX:
+    if path.suffix.lower() != STYLE_SUFFIX:
         return None, open_picture(path, settings)
+    # Here, because it imports torch, which the commands of the library do not wait for.
+    from model.style import read_style_file
+
     with naming(path):
         return read_style_file(path.read_bytes(), layout(), max_pixels=settings.max_pixels)
 

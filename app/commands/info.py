@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import platform
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
@@ -14,9 +13,8 @@ from app.settings import Settings
 from model.weights import checksum
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand to the parser."""
-    parser = commands.add_parser("info", help="print device, precision and weights")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.set_defaults(run=run)
 
 

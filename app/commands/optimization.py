@@ -25,7 +25,7 @@ STANDARD = Optimization()
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_optimization(parser: argparse.ArgumentParser) -> None:
     """Add the arguments, in a group of their own."""
     parser.add_argument(
         "--method",

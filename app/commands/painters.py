@@ -17,12 +17,12 @@ from app.library.store import StyleLibrary
 from app.loading import load_library, load_stylizer
 from app.settings import Settings
 from model.controls import Controls
-from model.networks.style_network import load_transformer
 from model.painting import Painting
 from model.runtime import choose_device, choose_precision
 from model.style import Style
 from model.stylizer import Stylizer
 from model.tiling import OnTile
+from model.weights import load_style_network
 
 Painter = Callable[[Image.Image], Image.Image]
 
@@ -76,7 +76,7 @@ def network_painter(
 ) -> Painter:
     """Load the network of some styles, and return what makes a content into a result."""
     device = choose_device(settings.device)
-    network = load_transformer(args.network).select(args.style_name)
+    network = load_style_network(args.network).select(args.style_name)
     network.to(device, choose_precision(settings.precision, device))
     network.eval().to(memory_format=torch.channels_last)
 

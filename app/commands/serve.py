@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import Any
 
 import uvicorn
 
@@ -15,16 +14,14 @@ from app.main import create_app
 from app.settings import Settings, describe
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand to the parser."""
-    parser = commands.add_parser(
-        "serve",
-        help="start the HTTP service",
-        description="Start the HTTP service. Its settings are environment variables; --host, "
-        "--port and --engine go before them.",
-        epilog=f"environment variables:\n{describe()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = (
+        "Start the HTTP service. Its settings are environment variables; --host, "
+        "--port and --engine go before them."
     )
+    parser.epilog = f"environment variables:\n{describe()}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", help="port to listen on")
     parser.add_argument("--engine", help="process, or ray for replicas on a Ray cluster")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 from pathlib import Path
-from typing import Any
 
 from app.commands.files import open_style
 from app.loading import load_library, load_stylizer
@@ -15,12 +14,10 @@ from model.errors import ParameterError, naming
 PAGE = 200
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand and its own subcommands to the parser."""
-    parser = commands.add_parser(
-        "styles",
-        help="add, list or remove the styles of the library",
-        description="The library that the service serves: ADAIN_DATA_DIR, or ADAIN_DATABASE_URL.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command and of its own subcommands."""
+    parser.description = (
+        "The library that the service serves: ADAIN_DATA_DIR, or ADAIN_DATABASE_URL."
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add = actions.add_parser("add", help="save style pictures, or practised styles (.adain)")

@@ -7,7 +7,6 @@ import glob
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -18,7 +17,7 @@ from app.commands.files import (
     refuse_existing,
     refuse_overwriting,
 )
-from app.commands.optimization import Interrupted, add_arguments, read_optimization
+from app.commands.optimization import Interrupted, add_optimization, read_optimization
 from app.commands.painters import Painter, painter
 from app.settings import Settings
 from model.controls import (
@@ -38,13 +37,11 @@ from model.weights import bundled
 DEFAULT_FOLDER = "stylized"
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand to the parser."""
-    parser = commands.add_parser(
-        "stylize",
-        help="stylize a picture, a folder or a glob of pictures",
-        description="Stylize pictures. A folder or a (quoted) glob shows a progress bar and goes "
-        "on past files that fail; they are listed at the end, and the exit code is 1.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = (
+        "Stylize pictures. A folder or a (quoted) glob shows a progress bar and goes "
+        "on past files that fail; they are listed at the end, and the exit code is 1."
     )
     parser.add_argument("content", metavar="CONTENT", help="a picture, a folder, or a quoted glob")
     parser.add_argument(
@@ -106,7 +103,7 @@ def add_parser(commands: Any) -> None:
         help="brush size: the shorter side at which styles are seen, "
         f"{MIN_STYLE_SIZE} to {MAX_STYLE_SIZE} (default {DEFAULT_STYLE_SIZE})",
     )
-    add_arguments(parser)
+    add_optimization(parser)
     parser.set_defaults(run=run)
 
 
@@ -146,7 +143,7 @@ def check(args: argparse.Namespace) -> None:
     pictured = len(args.styles) + len(args.saved)
     if (args.method == "network") != bool(args.style_name):
         raise ParameterError("--method network goes with --style-name NAME, and only with it")
-    if args.method == "network" and not (args.network or bundled("transformer")).exists():
+    if args.method == "network" and not (args.network or bundled("style_network")).exists():
         raise ParameterError("--method network needs --network FILE, as training.network writes it")
     if pictured and args.style_name:
         raise ParameterError("--style-name takes the place of style pictures and of --saved")

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from model.style import Style
+from cachetools import LRUCache
+
+if TYPE_CHECKING:
+    from model.style import Style
 
 
 class StyleCache:
-    """The encoded styles that were used last, by the picture file and style_size.
-
-    Attributes:
-        capacity: most bytes of styles.
-        size: bytes of styles held.
-    """
+    """The encoded styles that were used last, by the picture file and style_size."""
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.size = 0
-        self._entries: OrderedDict[str, Style] = OrderedDict()
+        """Keep at most `capacity` bytes."""
+        self._entries: LRUCache[str, Style] = LRUCache(capacity, lambda style: style.nbytes)
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return int(self._entries.currsize)
 
     @staticmethod
     def key(file: bytes, style_size: int) -> str:
@@ -28,15 +30,9 @@ class StyleCache:
 
     def get(self, key: str) -> Style | None:
         """Return what was put under `key`, unless it has been displaced since."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
         return self._entries.get(key)
 
     def put(self, key: str, style: Style) -> None:
-        """Remember `style`, displacing those unused for longest."""
-        if key in self._entries:
-            self.size -= self._entries.pop(key).nbytes
-        self._entries[key] = style
-        self.size += style.nbytes
-        while self.size > self.capacity:
-            self.size -= self._entries.popitem(last=False)[1].nbytes
+        """Remember `style`, displacing those unused for longest; one that is too large is not."""
+        if style.nbytes <= self._entries.maxsize:
+            self._entries[key] = style

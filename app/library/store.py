@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
 from PIL import Image
@@ -41,7 +41,9 @@ from model.images import (
     resize_longest,
     resize_shortest,
 )
-from model.style import Style
+
+if TYPE_CHECKING:
+    from model.style import Style
 
 Result = TypeVar("Result")
 ID = re.compile("[0-9a-f]{16}")
@@ -73,11 +75,17 @@ class SavedStyle:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A style that a new library begins with: name, the picture's file, and the practised style."""
+    """A style that a new library begins with.
+
+    Attributes:
+        name: in the library.
+        file: of its picture.
+        practised: the file of the practised style, where there is one.
+    """
 
     name: str
     file: bytes
-    practised: Style | None = None
+    practised: bytes | None = None
 
 
 class StyleLibrary:
@@ -130,7 +138,7 @@ class StyleLibrary:
                     for starter in self._starters():
                         picture = read_image(starter.file)
                         row = new_row(starter.name, starter.file, picture)
-                        insert_style(connection, row, starter.practised)
+                        insert_style(connection, row, read_style(starter.practised))
                 elif version != SCHEMA_VERSION:
                     raise ServiceError(
                         "library-unavailable",
@@ -236,7 +244,7 @@ class StyleLibrary:
         column = sql.func.coalesce(own.c.file, table.c.statistics)
         row = require_row(self._row(has_id(id), column, source=joined), id)
         try:
-            return None if row[0] is None else Style.from_bytes(bytes(row[0]))
+            return read_style(row[0])
         except ParameterError:
             return None  # damaged: computed anew
 
@@ -306,6 +314,16 @@ def insert_style(connection: sql.Connection, row: sql.Insert, practised: Style |
         more = {"style": number, "weights": practised.weights, "file": practised.to_bytes()}
         connection.execute(practised_table.insert().values(more))
     return number
+
+
+def read_style(file: bytes | None) -> Style | None:
+    """Return the style in a file, if there is one."""
+    if file is None:
+        return None
+    # Here, because it imports torch, which takes seconds; a listing of styles reads none.
+    from model.style import Style
+
+    return Style.from_bytes(bytes(file))
 
 
 def to_saved_style(row: sql.Row[Any]) -> SavedStyle:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from app.library.store import Starter
-from model.style import SUFFIX, Style
+from model.files import STYLE_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)
-class Painting:
+class StarterPainting:
     """What a starter style is made of.
 
     Attributes:
@@ -33,23 +33,23 @@ class Painting:
     @property
     def practised(self) -> str:
         """The name of the file of the practised style, which `make starters` writes."""
-        return f"{self.scene}-{self.technique}{SUFFIX}"
+        return f"{self.scene}-{self.technique}{STYLE_SUFFIX}"
 
 
 # The page shows the newest first, which is the last here.
 PAINTINGS = (
-    Painting("Gold and enamel", "sunset", "enamel", 1),
-    Painting("Sea in oil", "waves", "brush", 5),
-    Painting("Meadow, comic print", "meadow", "halftone", 2),
-    Painting("Old town in oil", "town", "brush", 4),
-    Painting("Sunset, watercolour", "sunset", "wash", 1),
-    Painting("Harbour town, pen and ink", "town", "hatching", 4),
-    Painting("Poppies, pointillism", "meadow", "points", 2),
-    Painting("Still life, mosaic", "fruit", "mosaic", 3),
-    Painting("Water lilies, palette knife", "garden", "knife", 6),
-    Painting("Evening, stained glass", "sunset", "glass", 1),
-    Painting("Great swell, woodcut", "waves", "woodcut", 5),
-    Painting("Night sky in oil", "night", "brush", 0),
+    StarterPainting("Gold and enamel", "sunset", "enamel", 1),
+    StarterPainting("Sea in oil", "waves", "brush", 5),
+    StarterPainting("Meadow, comic print", "meadow", "halftone", 2),
+    StarterPainting("Old town in oil", "town", "brush", 4),
+    StarterPainting("Sunset, watercolour", "sunset", "wash", 1),
+    StarterPainting("Harbour town, pen and ink", "town", "hatching", 4),
+    StarterPainting("Poppies, pointillism", "meadow", "points", 2),
+    StarterPainting("Still life, mosaic", "fruit", "mosaic", 3),
+    StarterPainting("Water lilies, palette knife", "garden", "knife", 6),
+    StarterPainting("Evening, stained glass", "sunset", "glass", 1),
+    StarterPainting("Great swell, woodcut", "waves", "woodcut", 5),
+    StarterPainting("Night sky in oil", "night", "brush", 0),
 )
 
 
@@ -59,6 +59,6 @@ def starters() -> list[Starter]:
     found = []
     for each in PAINTINGS:
         practised = folder / each.practised
-        style = Style.from_bytes(practised.read_bytes()) if practised.is_file() else None
+        style = practised.read_bytes() if practised.is_file() else None
         found.append(Starter(each.name, (folder / each.file).read_bytes(), style))
     return found

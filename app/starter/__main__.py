@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.starter import PAINTINGS, Painting, scenes, techniques
+from app.starter import PAINTINGS, StarterPainting, scenes, techniques
 from model.images import encode_image
 
 QUALITY = 82
 
 
-def paint(painting: Painting) -> Image.Image:
+def paint(painting: StarterPainting) -> Image.Image:
     """Return a starter style, 768 x 768; the same at every call."""
     random = np.random.default_rng(painting.seed)
     scene = getattr(scenes, painting.scene)(random)

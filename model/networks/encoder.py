@@ -22,10 +22,6 @@ LAYERS = {
     "conv5_1": 512,
 }  # fmt: skip
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-# Three poolings: relu4_1 has one position for 8 x 8 pixels.
-STRIDE = 8
-# Reflection padding needs two positions to reflect, also at relu4_1.
-MIN_SIDE = 2 * STRIDE
 
 
 def convolution(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from model.conditioning import Condition, blend
-from model.networks.encoder import STRIDE, convolution, relu
+from model.networks.encoder import convolution, relu
 from model.networks.upsampling import upsample_convolution
+from model.pixels import STRIDE
 from model.style import Style
 
 # Layers behind nearest-neighbour upsampling, where the encoder pools.

@@ -7,24 +7,19 @@ those. It paints faster than AdaIN, in the styles that it was trained on alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.adain import EPSILON
-from model.errors import ParameterError, WeightsError
-from model.images import pad, to_pixels, to_tensor
-from model.networks.encoder import MIN_SIDE, STRIDE
+from model.errors import ParameterError
 from model.networks.upsampling import upsample_convolution
 from model.painting import Painting
+from model.pixels import network_input, to_pixels, to_tensor
 from model.runtime import within_memory
-from model.weights import bundled, load_weights, read_tensors, save_weights
 
 RESIDUAL_BLOCKS = 5
 
@@ -77,7 +72,7 @@ class UpBlock(Block):
         return result
 
 
-class Transformer(nn.Module):
+class StyleNetwork(nn.Module):
     """Two strided convolutions, five residual blocks, two upsamplings.
 
     Attributes:
@@ -101,7 +96,7 @@ class Transformer(nn.Module):
         self.up = nn.ModuleList([UpBlock(styles, (128, 64)), UpBlock(styles, (64, 32))])
         self.out = Block(styles, (32, 3), side=9)
 
-    def select(self, names: Sequence[str]) -> Transformer:
+    def select(self, names: Sequence[str]) -> StyleNetwork:
         """Return the same network with some of its styles alone, in this order.
 
         Raises:
@@ -113,7 +108,7 @@ class Transformer(nn.Module):
                     f"the network has no style {name!r}; choose from {', '.join(self.names)}"
                 )
         rows = [self.names.index(name) for name in names]
-        chosen = Transformer(names)
+        chosen = StyleNetwork(names)
         state = {
             key: value[rows] if key.endswith(("scale", "shift")) else value
             for key, value in self.state_dict().items()
@@ -160,33 +155,8 @@ class Transformer(nn.Module):
             else:
                 alone = torch.eye(len(self.names), device=device)
                 each = torch.cat([self(image, one[None]) for one in alone])
-                masks = [to_tensor(pad(mask, STRIDE, MIN_SIDE), device) for mask in painting.masks]
+                masks = [network_input(mask, device) for mask in painting.masks]
                 weights = torch.cat(masks) * shares.view(-1, 1, 1, 1)
                 weights /= weights.sum(0, keepdim=True).clamp_min(EPSILON)
                 painted = (weights * each).sum(0, keepdim=True)
         return to_pixels(torch.lerp(image, painted, painting.alpha))
-
-
-def save_transformer(network: Transformer, path: Path) -> None:
-    """Write a transformer with the names of its styles."""
-    save_weights(network, path, note=json.dumps({"styles": network.names}))
-
-
-def load_transformer(path: Path | None = None) -> Transformer:
-    """Return the transformer in a file; None: the bundled one.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or no transformer's.
-    """
-    path = path or bundled("transformer")
-    read_tensors("transformer", path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() or {}
-    try:
-        network = Transformer(json.loads(metadata["note"])["styles"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{path} does not name its styles; use a file that training.network wrote"
-        ) from error
-    load_weights(network, path)
-    return network

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.errors import AdainError
-from model.images import to_pixels
 from model.optimization.objective import Losses
+from model.pixels import to_pixels
 
 Clock = Callable[[], float]
 Objective = Callable[[Tensor], Losses]

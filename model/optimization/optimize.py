@@ -19,11 +19,10 @@ from torch.nn import functional as F
 from model.color import ColorMoments, color_moments, transport
 from model.controls import DEFAULT_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError
-from model.images import pad, to_tensor
-from model.networks.encoder import MIN_SIDE, STRIDE
 from model.optimization.descent import Budget, Optimizer, Step, descend
 from model.optimization.objective import Objective, Weights, mixture
 from model.painting import Painting
+from model.pixels import network_input, to_tensor
 from model.runtime import within_memory
 from model.stylizer import Stylizer
 
@@ -222,7 +221,7 @@ def enlarged(image: Tensor, painting: Painting) -> Tensor:
 
 def tensor(stylizer: Stylizer, picture: Image.Image) -> Tensor:
     """Return a picture (RGB or L) as the encoder can take it, 1 x C x H x W in [0, 1]."""
-    return to_tensor(pad(picture, STRIDE, MIN_SIDE), stylizer.device)
+    return network_input(picture, stylizer.device)
 
 
 def refinement(seconds: float, style_size: int) -> Optimization:

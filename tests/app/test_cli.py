@@ -12,8 +12,9 @@ from PIL import Image
 from app.cli import main
 from app.starter import PAINTINGS
 from model.images import read_image
-from model.networks.style_network import Transformer, load_transformer, save_transformer
+from model.networks.style_network import StyleNetwork
 from model.painting import Painting
+from model.weights import load_style_network, save_style_network
 from tests.pictures import difference, encoded, painting, photo
 
 
@@ -374,8 +375,8 @@ def test_explain_refuses(capsys, arguments, said):
 def network(tmp_path_factory):
     """A file of a network with random weights."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("network") / "transformer.safetensors"
-    save_transformer(Transformer(["ink", "oil"]), path)
+    path = tmp_path_factory.mktemp("network") / "style_network.safetensors"
+    save_style_network(StyleNetwork(["ink", "oil"]), path)
     return path
 
 
@@ -384,7 +385,7 @@ def test_a_network_of_some_styles(network):
     assert stylize("content.jpg", *paint, "--style-name", "oil", "-o", "oil.png") == 0
     both = ["--style-name", "oil", "--style-name", "ink", "--weight", "3", "--weight", "1"]
     assert stylize("content.jpg", *paint, *both, "-o", "both.png") == 0
-    one = load_transformer(network).select(["oil"]).eval()
+    one = load_style_network(network).select(["oil"]).eval()
     plan = Painting.plan(photo(), 1)
     assert difference(read_image("oil.png"), plan.finish(one.paint(plan))) < 0.01
 
@@ -406,7 +407,7 @@ def test_a_network_is_asked_for_wrongly(capsys, network, arguments, said):
 
 def test_the_bundled_network_knows_the_starter_styles():
     names = [Path(starter.file).stem for starter in PAINTINGS]
-    assert set(load_transformer().names) == set(names)
+    assert set(load_style_network().names) == set(names)
     paint = ["--method", "network", "--style-name"]
     assert stylize("content.jpg", *paint, names[0], "-o", "one.png") == 0
     assert stylize("content.jpg", *paint, names[1], "-o", "other.png") == 0

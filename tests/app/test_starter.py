@@ -5,6 +5,7 @@ import pytest
 from app.starter import PAINTINGS, starters
 from app.starter.__main__ import paint
 from model.images import read_image
+from model.style import Style
 from tests.pictures import difference
 
 
@@ -21,8 +22,8 @@ def test_what_is_practised_is_for_the_bundled_weights(stylizer):
     """New weights ask for `make starters`: others fall back on the pictures, without a word."""
     for each in starters():
         if each.practised is not None:
-            stylizer.layout.check(each.practised)
-            assert len(each.practised.to_bytes()) < 1_000_000
+            stylizer.layout.check(Style.from_bytes(each.practised))
+            assert len(each.practised) < 1_000_000
 
 
 def test_names_and_files_are_one_each():

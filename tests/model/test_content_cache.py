@@ -22,9 +22,9 @@ def test_what_was_unused_for_longest_is_displaced():
     assert cache.get(b) is None
     assert cache.get(a) is of_a
     assert cache.get(c) is of_c
-    assert cache.size == cache.capacity
+    assert cache.size == 2 * nbytes(of_a)
     cache.put(c, of_c)
-    assert cache.size == cache.capacity, "what is there takes no more room"
+    assert cache.size == 2 * nbytes(of_a), "what is there takes no more room"
 
 
 def test_what_is_larger_than_the_cache_is_not_kept():

@@ -11,14 +11,12 @@ from model.images import (
     encode_image,
     flatten,
     normalize,
-    pad,
     read_image,
     resize_longest,
     resize_shortest,
     to_mask,
-    to_pixels,
-    to_tensor,
 )
+from model.pixels import pad, to_pixels, to_tensor
 from tests.pictures import SRGB_RED, difference, encoded, noise, photo
 
 ORIENTATION = 0x0112

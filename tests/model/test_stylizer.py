@@ -12,8 +12,9 @@ from model.adain import channel_statistics
 from model.color import color_moments
 from model.controls import MAX_STYLE_ASPECT, fit_style, normalize_weights
 from model.errors import DeviceError, ParameterError
-from model.images import flatten, to_pixels, to_tensor
+from model.images import flatten
 from model.networks.plain_decoder import PlainDecoder
+from model.pixels import to_pixels, to_tensor
 from model.weights import dead_leaves, load_encoder
 from tests.pictures import as_tensor, difference, noise, painting, photo
 from training.losses import correlation_loss

@@ -10,8 +10,7 @@ from PIL import Image
 
 from model.adain import channel_statistics
 from model.errors import DeviceError, ParameterError
-from model.images import to_tensor
-from model.networks.encoder import STRIDE
+from model.pixels import STRIDE, to_tensor
 from model.style import measure
 from model.tiling import HALO, RunningStatistics, RunningStyle, Window, windows
 from tests.pictures import noise, photo

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.images import read_image
-from model.networks.style_network import load_transformer
+from model.weights import load_style_network
 from tests.pictures import painting, write_pictures
 from tests.training.conftest import losses_of
 from training.loop.command import FAILED
@@ -77,13 +77,13 @@ def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(settings, tmp_p
     after = train(parted)
     # A step is reported once the next is taken, so the third was taken before the stop.
     assert before + after == whole[:2] + whole[3:]
-    weights = [load_file(s.out / "transformer.safetensors") for s in (settings, parted)]
+    weights = [load_file(s.out / "style_network.safetensors") for s in (settings, parted)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_the_command_writes_weights_sheet_and_record(settings):
     assert main(flags(settings)) == 0
-    assert load_transformer(settings.out / "transformer.safetensors").names == ("00", "01")
+    assert load_style_network(settings.out / "style_network.safetensors").names == ("00", "01")
     # Two contents in two styles, beside the pictures themselves.
     sheet = read_image(settings.out / "sheet.png")
     assert sheet.width == sheet.height > 3 * 192
@@ -96,17 +96,17 @@ def test_the_command_writes_weights_sheet_and_record(settings):
 def test_training_goes_on_from_weights_of_the_same_styles(settings, tmp_path):
     train(settings)
     further = replace(
-        settings, out=tmp_path / "further", transformer=settings.out / "transformer.safetensors"
+        settings, out=tmp_path / "further", network=settings.out / "style_network.safetensors"
     )
     assert train(further)[0]["style"] < train(replace(settings, out=tmp_path / "new"))[0]["style"]
 
 
 def test_weights_of_other_styles_are_refused(settings, tmp_path, capsys):
     train(settings)
-    weights = settings.out / "transformer.safetensors"
+    weights = settings.out / "style_network.safetensors"
     write_pictures(tmp_path, {"others": painting}, 3)
     other = replace(settings, style=[tmp_path / "others"], out=tmp_path / "other")
-    assert main([*flags(other), "--transformer", str(weights)]) == FAILED
+    assert main([*flags(other), "--network", str(weights)]) == FAILED
     assert "is of the styles 00, 01, and --style has 00, 01, 02" in capsys.readouterr().err
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from model.adain import ChannelStatistics
@@ -25,7 +25,8 @@ from training.loop.schedule import steady_rate
 from training.losses import identity_loss
 from training.objective import Content, LossWeights, Objective, Target, draw_detail
 
-Value = TypeVar("Value")
+# A crop, by its number and its side.
+Item = tuple[int, int]
 # How fast the weights that `detail` adds change, against the others.
 DETAIL_RATE = 0.5
 MAX_GRADIENT_NORM = 3.0
@@ -89,8 +90,8 @@ class DecoderLearner:
         self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
         self._rate, self._muon_rate, self._cool, self._seed = rate, muon_rate, cool, seed
         self._weights = weights.of(self.terms).to(self.device)
-        self._contents: Recent[Content] = Recent(CONTENTS)
-        self._targets: Recent[Target] = Recent(STYLES)
+        self._contents: LRUCache[Item, Content] = LRUCache(CONTENTS)
+        self._targets: LRUCache[Item, Target] = LRUCache(STYLES)
 
     @property
     def average(self) -> Decoder:
@@ -149,7 +150,9 @@ class DecoderLearner:
     def dead_shares(self) -> dict[str, float]:
         """Return the share of each layer's channels that never fire on the contents met last."""
         alive: dict[str, Tensor] = {}
-        pairs = zip(self._contents.last(8), self._targets.last(8), strict=False)
+        pairs = zip(
+            list(self._contents.values())[-8:], list(self._targets.values())[-8:], strict=False
+        )
         for content, target in pairs:
             for name, fired in firing(self.average, content, target.style).items():
                 alive[name] = alive.get(name, torch.zeros_like(fired)) | fired
@@ -171,13 +174,17 @@ class DecoderLearner:
         for number, identity in enumerate(batch.identity.tolist()):
             image, style = batch.content[number, None], batch.style[number, None]
             item = int(batch.content_item[number]), image.shape[2]
-            content = self._contents.get(item, self._objective.encode, image)
+            if item not in self._contents:
+                self._contents[item] = self._objective.encode(image)
+            content = self._contents[item]
             contents.append(content)
             if identity:
                 targets.append(content.as_target())
             else:
                 item = int(batch.style_item[number]), style.shape[2]
-                targets.append(self._targets.get(item, self._look, style))
+                if item not in self._targets:
+                    self._targets[item] = self._look(style)
+                targets.append(self._targets[item])
         return stack(contents), Target(
             join([target.style for target in targets]),
             [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
@@ -201,27 +208,6 @@ class Painting(nn.Module):
         style = replace(style, modulation=self.decoder.modulate(style))
         painted: Tensor = self.decoder(image, taps, [condition(style, own)], detail=detail)
         return painted
-
-
-class Recent(Generic[Value]):
-    """What was computed last, by what it was computed from."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._values: OrderedDict[object, Value] = OrderedDict()
-
-    def get(self, key: object, compute: Callable[[Tensor], Value], image: Tensor) -> Value:
-        """Return what is known of `key`, or compute it from the image."""
-        if key not in self._values:
-            self._values[key] = compute(image)
-            if len(self._values) > self._capacity:
-                self._values.popitem(last=False)
-        self._values.move_to_end(key)
-        return self._values[key]
-
-    def last(self, count: int) -> list[Value]:
-        """Return up to `count` values, those used last."""
-        return list(self._values.values())[-count:]
 
 
 def stack(contents: Sequence[Content]) -> Content:

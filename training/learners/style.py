@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from model.conditioning import condition
-from model.files import write_whole
+from model.files import STYLE_SUFFIX, write_whole
 from model.networks.decoder import Decoder
 from model.networks.encoder import Encoder
-from model.style import SUFFIX, Change, Style
+from model.style import Change, Style
 from training.data.pairs import Pair
 from training.learners.optimizers import BETAS, Average, take_step
 from training.loop.processes import Process, add_gradients
@@ -142,7 +142,7 @@ class StyleLearner:
 
     def save(self, folder: Path) -> None:
         """Write the style to style.adain."""
-        write_whole(folder / f"style{SUFFIX}", self.style().to_bytes())
+        write_whole(folder / f"style{STYLE_SUFFIX}", self.style().to_bytes())
 
     @torch.no_grad()
     def compare(self, contents: Sequence[Tensor], style: Style, detail: float) -> dict[str, float]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.networks.encoder import MIN_SIDE, STRIDE
+from model.pixels import MIN_SIDE, STRIDE
 from training.errors import TrainingError
 
 # The learning rate rises over this share of a run.

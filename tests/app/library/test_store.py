@@ -193,7 +193,10 @@ def test_a_full_library_says_how_many_it_takes(url, open_library):
 
 def test_a_starter_that_is_practised_is_so_in_a_new_library(url, open_library):
     practised = replace(plain_style(0.5, WEIGHTS), detail=0.25)
-    begun = [Starter("a", encoded(painting()), practised), Starter("b", encoded(painting()))]
+    begun = [
+        Starter("a", encoded(painting()), practised.to_bytes()),
+        Starter("b", encoded(painting())),
+    ]
     library = open_library(url, starters=lambda: begun)
     first, second = library.page(10)
     assert (first.practised, second.practised) == (True, False)

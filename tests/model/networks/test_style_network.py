@@ -11,9 +11,9 @@ from model.controls import Controls
 from model.errors import ParameterError, WeightsError
 from model.networks.style_network import (
     ConditionalNorm,
-    Transformer,
-    load_transformer,
-    save_transformer,
+    StyleNetwork,
+    load_style_network,
+    save_style_network,
 )
 from model.painting import Painting
 from tests.pictures import as_tensor, difference, photo
@@ -25,7 +25,7 @@ NAMES = ("ink", "oil", "glass")
 def network():
     """Three styles that differ."""
     torch.manual_seed(0)
-    network = Transformer(NAMES).eval().requires_grad_(False)
+    network = StyleNetwork(NAMES).eval().requires_grad_(False)
     for parameter in network.parameters():
         if parameter.shape[0] == len(NAMES):
             parameter += 0.3 * torch.randn(parameter.shape)
@@ -109,9 +109,9 @@ def test_alpha_fades_over_the_content(network):
 
 
 def test_a_file_keeps_the_names(network, tmp_path):
-    path = tmp_path / "transformer.safetensors"
-    save_transformer(network, path)
-    loaded = load_transformer(path)
+    path = tmp_path / "style_network.safetensors"
+    save_style_network(network, path)
+    loaded = load_style_network(path)
     assert loaded.names == NAMES
     close = [
         torch.allclose(a, b, atol=1e-3)
@@ -121,27 +121,27 @@ def test_a_file_keeps_the_names(network, tmp_path):
 
 
 def test_dozens_of_styles_stay_small(tmp_path):
-    path = tmp_path / "transformer.safetensors"
-    save_transformer(Transformer([str(n) for n in range(32)]), path)
+    path = tmp_path / "style_network.safetensors"
+    save_style_network(StyleNetwork([str(n) for n in range(32)]), path)
     assert path.stat().st_size < 4_000_000
 
 
 @pytest.mark.parametrize("note", [None, "", "[]", "{}", '{"styles": 3}'])
 def test_a_file_without_names_is_refused(network, tmp_path, note):
-    path = tmp_path / "transformer.safetensors"
-    save_transformer(network, path)
+    path = tmp_path / "style_network.safetensors"
+    save_style_network(network, path)
     save_file(load_file(path), path, metadata=None if note is None else {"note": note})
     with pytest.raises(WeightsError, match="does not name its styles"):
-        load_transformer(path)
+        load_style_network(path)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such file"):
-        load_transformer(tmp_path / "nothing.safetensors")
-    path = tmp_path / "transformer.safetensors"
+        load_style_network(tmp_path / "nothing.safetensors")
+    path = tmp_path / "style_network.safetensors"
     save_file({"x": torch.ones(1)}, path, metadata={"note": '{"styles": ["a"]}'})
-    with pytest.raises(WeightsError, match="does not fit the transformer"):
-        load_transformer(path)
+    with pytest.raises(WeightsError, match="does not fit the style network"):
+        load_style_network(path)
 
 
 def test_pixels_are_bytes(network):
