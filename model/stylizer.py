@@ -247,7 +247,14 @@ class Stylizer:
         """Paint in tiles of `side` pixels, or as a whole what is no larger."""
         if max(pixels.shape) <= side:
             return self._paint_whole([pixels], [transfer])[0]
-        return stylize_tiles(pixels, side, self.decoder.halo, self._encode, transfer, on_tile)
+        return stylize_tiles(
+            pixels,
+            transfer,
+            tile=side,
+            halo=self.decoder.halo,
+            encode=self._encode,
+            on_tile=on_tile,
+        )
 
     def _paint_whole(
         self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer]

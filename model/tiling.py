@@ -141,20 +141,21 @@ class TiledWork(Protocol):
 
 def stylize_tiles(
     pixels: np.ndarray,
+    work: TiledWork,
+    *,
     tile: int,
     halo: int,
     encode: Callable[[np.ndarray], tuple[Tensor, Sequence[Tensor]]],
-    work: TiledWork,
     on_tile: OnTile,
 ) -> np.ndarray:
     """Stylize a picture tile by tile.
 
     Args:
         pixels: H x W x 3, uint8; the sides are multiples of 8.
+        work: measures and paints.
         tile: side of a tile in pixels; its halo comes on top.
         halo: of the decoder, in positions of relu4_1.
         encode: pixels to 1 x 3 x H x W and its features.
-        work: measures and paints.
         on_tile: hears of the progress.
 
     Returns:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from model.errors import WeightsError
 from model.files import write_whole
-from model.networks.decoder import WIDTHS, Decoder
+from model.networks.convolutions import WIDTHS
+from model.networks.decoder import Decoder
 from model.networks.encoder import LAYERS, TAPS, Encoder
 from model.networks.plain_decoder import PlainDecoder
 from model.networks.style_network import StyleNetwork

@@ -26,10 +26,11 @@ from PIL import Image
 from torch import nn
 
 from model import Stylizer
-from model.networks.decoder import WIDTHS, Decoder
+from model.networks.convolutions import WIDTHS
+from model.networks.decoder import Decoder
 from model.networks.plain_decoder import PlainDecoder
-from model.weights import load_decoder, load_encoder, save_weights
-from training.conversion import load_pytorch_adain_decoder
+from model.weights import load_decoder, load_encoder
+from training import decoder_conversion
 from training.data.pairs import Pairs
 from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.data.reuse import ReusedPairs
@@ -49,11 +50,9 @@ from training.loop.settings import (
     read_settings,
     setting,
 )
-from training.loop.settings import Settings as BaseSettings
-from training.objective import LossWeights
+from training.objective import TermWeights
 from training.sheet import make_sheet
 
-CONVERT = "from-pytorch-adain"
 Kind = TypeVar("Kind", bound=nn.Module)
 # A decoder that starts from random weights learns plain reconstruction over this share of its run,
 # which statistics alone teach it only slowly.
@@ -115,9 +114,9 @@ class Settings(CommonSettings):
     )
     identity_weight: float = setting("of these contents' pixel loss", 20.0, bounds=(0, math.inf))
 
-    def loss_weights(self) -> LossWeights:
+    def loss_weights(self) -> TermWeights:
         """Return what each loss counts."""
-        return LossWeights(
+        return TermWeights(
             content=self.content_weight,
             mean=self.mean_weight,
             covariance=self.covariance_weight,
@@ -136,19 +135,11 @@ class PlainSettings(CommonSettings):
     identity_weight: float = setting("of these contents' pixel loss", 100.0, bounds=(0, math.inf))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertSettings(BaseSettings):
-    """What the conversion is told."""
-
-    weights: Path = setting("the file decoder.pth", type=Path, positional=True)
-    out: Path = setting("folder to write to", type=Path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, and return the exit code: 0 done, 1 failed, 2 called wrongly, 143 stopped."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments[:1] == [CONVERT]:
-        return convert(arguments[1:])
+    if arguments[:1] == [decoder_conversion.COMMAND]:
+        return decoder_conversion.convert(arguments[1:])
     parser = command_parser("training.decoder", __doc__)
     # The kind says which other flags there are.
     kind = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -289,25 +280,6 @@ def paint_sheet(
     encoder, decoder = copy.deepcopy(learner.encoder).float(), copy.deepcopy(learner.average)
     stylizer = Stylizer(encoder, decoder, device=learner.device)
     return make_sheet(stylizer, contents, styles, cell=SHEET_CELL)
-
-
-def convert(arguments: Sequence[str]) -> int:
-    """Convert a decoder.pth of the widely used PyTorch reimplementation, exactly."""
-    parser = command_parser(f"training.decoder {CONVERT}", convert.__doc__)
-    add_arguments(parser, ConvertSettings)
-    args = parser.parse_args(arguments)
-
-    def work(_: threading.Event) -> bool:
-        settings = read_settings(ConvertSettings, args)
-        decoder = PlainDecoder()
-        load_pytorch_adain_decoder(decoder, settings.weights)
-        settings.out.mkdir(parents=True, exist_ok=True)
-        path = settings.out / "decoder.safetensors"
-        save_weights(decoder, path, dtype=torch.float32)
-        print(path)
-        return True
-
-    return guarded(parser.prog, work)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from training.conversion import (
     named,
     read_vgg19,
 )
-from training.data.labelled import Squares
+from training.data.labelled import LabelledPictures
 from training.data.pairs import Pairs
 from training.data.pictures import PictureFile, Pictures, find_pictures, load_if_they_fit
 from training.errors import TrainingError
@@ -180,11 +180,11 @@ def pretrain(args: argparse.Namespace, stop: threading.Event) -> bool:
     """Train a classifier, and fold and normalise the encoder in it."""
     settings = read_settings(PretrainSettings, args)
     process = Process.join(settings.device)
-    squares = Squares(
+    pictures = LabelledPictures(
         settings.pictures, side=settings.side, device=process.device, seed=settings.seed
     )
     torch.manual_seed(settings.seed)
-    classifier = Classifier(len(squares.classes))
+    classifier = Classifier(len(pictures.classes))
     learner = ClassifierLearner(
         classifier,
         process,
@@ -192,12 +192,12 @@ def pretrain(args: argparse.Namespace, stop: threading.Event) -> bool:
         color_weight=settings.color_weight,
         dtype=training_dtype(settings.precision, process.device),
     )
-    run = Run(settings, process, learner, squares)
+    run = Run(settings, process, learner, pictures)
     last = follow(run, stop)
     if process.leads:
-        top1 = accuracy(classifier, squares, settings.report)
+        top1 = accuracy(classifier, pictures, settings.report)
         encoder = classifier.fold().to(process.device)
-        report = normalize_filters(encoder, squares.files)
+        report = normalize_filters(encoder, pictures.files)
         finish(encoder, report, settings.out)
         print("top-1 on held-out pictures:", ", ".join(f"{k} {v:.1%}" for k, v in top1.items()))
         record(
@@ -205,10 +205,10 @@ def pretrain(args: argparse.Namespace, stop: threading.Event) -> bool:
             last,
             top1=top1,
             report=asdict(report),
-            classes=len(squares.classes),
-            pictures=len(squares.files),
-            held_out=len(squares.held_out),
-            skipped=squares.skipped,
+            classes=len(pictures.classes),
+            pictures=len(pictures.files),
+            held_out=len(pictures.held_out),
+            skipped=pictures.skipped,
         )
     process.leave()
     return not run.stopped

@@ -11,22 +11,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.adain import ChannelStatistics, channel_statistics
+from model.losses import statistics_loss
 
 # Of a tap that its covariance is taken over, at most.
 POSITIONS = 4096
-
-
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared distance to AdaIN's output t at relu4_1 (eq. 12).
-
-    Args:
-        features: f(g(t)), N x 512 x H x W, any floating dtype.
-        target: t, of the same shape.
-    """
-    return F.mse_loss(features.float(), target.float())
 
 
 def style_loss(results: Sequence[ChannelStatistics], styles: Sequence[ChannelStatistics]) -> Tensor:
@@ -39,19 +29,15 @@ def style_loss(results: Sequence[ChannelStatistics], styles: Sequence[ChannelSta
         styles: the styles', in the same order.
     """
     distances = [
-        F.mse_loss(result.mean, style.mean) + F.mse_loss(result.std, style.std)
+        statistics_loss(joined(result), joined(style))
         for result, style in zip(results, styles, strict=True)
     ]
     return torch.stack(distances).sum()
 
 
-def range_loss(image: Tensor) -> Tensor:
-    """Return the mean squared excess over [0, 1], which clipping would cut off.
-
-    Args:
-        image: the decoder's output, N x 3 x H x W.
-    """
-    return (image - image.clamp(0, 1)).square().mean()
+def joined(statistics: ChannelStatistics) -> Tensor:
+    """Return mean and deviation as one tensor, N x C x 2."""
+    return torch.cat([statistics.mean, statistics.std], dim=2)[..., 0]
 
 
 def identity_loss(image: Tensor, content: Tensor, identity: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import torch
 from PIL import Image, ImageOps
@@ -25,22 +24,22 @@ from torch import Tensor, nn
 
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.images import flatten
+from model.losses import gram, gram_loss, smoothness_loss
 from model.networks.encoder import Encoder
 from model.networks.style_network import StyleNetwork
-from model.optimization.objective import gram, gram_loss, smoothness_loss
 from model.pixels import network_input, to_pixels
 from model.weights import load_encoder, load_style_network, save_style_network
 from training.data.pairs import Pair, Pairs
 from training.data.pictures import Pictures, find_pictures, load_if_they_fit, readable
 from training.decoder import LONGEST_CROPS, SHEET_CELL, SHEET_PICTURES
 from training.errors import TrainingError
+from training.learners.base import BaseLearner
 from training.learners.optimizers import BETAS, Average, take_step
 from training.loop.command import command_parser, follow, guarded, record
 from training.loop.processes import Process, add_gradients, autocast, training_dtype
 from training.loop.run import Run
 from training.loop.schedule import learning_rate, parse_stages
 from training.loop.settings import SOURCES, PictureSettings, add_arguments, read_settings, setting
-from training.losses import content_loss
 from training.sheet import tile
 
 MAX_GRADIENT_NORM = 5.0
@@ -74,7 +73,7 @@ class Settings(PictureSettings):
     network: Path | None = setting("weights to start from; else random ones", None, type=Path)
 
 
-class StyleNetworkLearner:
+class StyleNetworkLearner(BaseLearner):
     """A network on its way.
 
     Attributes:
@@ -113,6 +112,11 @@ class StyleNetworkLearner:
         self._paint = process.wrap(network)
         self._settings = settings
         self._optimizer = torch.optim.Adam(network.parameters(), betas=BETAS, fused=True)
+        self.parts = {
+            "network": network,
+            "optimizer": self._optimizer,
+            "average": self.average,
+        }
         self._weights = torch.tensor(
             [1.0, settings.style_weight, settings.smoothness, settings.pixel_weight],
             device=process.device,
@@ -149,27 +153,13 @@ class StyleNetworkLearner:
         style = [gram_loss(gram(activations[n]), self._grams[n][styles]) for n in style_taps]
         terms = torch.stack(
             [
-                content_loss(activations[content_tap], content),
+                nn.functional.mse_loss(activations[content_tap].float(), content.float()),
                 torch.stack(style).mean(),
                 smoothness_loss(image),
                 nn.functional.mse_loss(image, batch.content),
             ]
         )
         return (self._weights * terms).sum(), terms
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "network": self._network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            **self.average.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self._network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.average.load_state_dict(state)
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights to style_network.safetensors."""

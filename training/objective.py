@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from model.color import color_moments
+from model.losses import range_loss, smoothness_loss
 from model.networks.encoder import Encoder
-from model.optimization.objective import smoothness_loss
 from model.style import Style, measure
 from training.losses import (
     correlation_loss,
     covariance,
-    range_loss,
     relative_distance,
     white,
 )
@@ -30,7 +29,7 @@ DETAIL_REACH = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LossWeights:
+class TermWeights:
     """What each loss counts."""
 
     content: float = 1.5
@@ -71,7 +70,7 @@ class Content:
         return Target(self.own, [covariance(tap) for tap in self.taps])
 
 
-class Objective:
+class PaintingLosses:
     """Losses between a result, the content that it was painted from, and the style.
 
     Attributes:

@@ -48,7 +48,7 @@ from training.loop.settings import (
     read_settings,
     setting,
 )
-from training.objective import LossWeights
+from training.objective import TermWeights
 from training.sheet import tile
 
 # The style picture is carried along in the file, as a WebP picture of this quality.
@@ -139,7 +139,7 @@ def practise(settings: StyleSettings, stop: threading.Event) -> bool:
         process,
         rank=settings.rank,
         rate=settings.rate,
-        weights=LossWeights(
+        weights=TermWeights(
             content=settings.content_weight,
             mean=settings.mean_weight,
             covariance=settings.covariance_weight,

@@ -14,7 +14,7 @@ from app.api.forms import RenameForm, SaveForm, decode_picture, refuse_repeated
 from app.api.openapi import PICTURE
 from app.api.paths import STYLES_PATH
 from app.api.problems import problem_responses
-from app.library.store import THUMBNAIL_FORMAT, SavedStyle
+from app.library.rows import THUMBNAIL_FORMAT, SavedStyle
 from app.service import CurrentService
 from model.errors import naming
 from model.style import Style, is_style_file, read_style_file

@@ -19,7 +19,7 @@ from model.files import write_whole
 from model.images import encode_image, flatten, resize_longest
 from model.networks.encoder import TAPS
 from model.optimization.descent import Budget
-from model.optimization.objective import Weights
+from model.optimization.objective import LossWeights
 from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
 from model.stylizer import Stylizer
@@ -79,22 +79,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def content_weights(layers: list[str]) -> Iterator[Weights]:
+def content_weights(layers: list[str]) -> Iterator[LossWeights]:
     """Yield what asks for the content at each layer, and for nothing else."""
     for layer in layers:
-        yield Weights(content_taps=[layer], style_taps=[], smoothness=0)
+        yield LossWeights(content_taps=[layer], style_taps=[], smoothness=0)
 
 
-def style_weights(layers: list[str]) -> Iterator[Weights]:
+def style_weights(layers: list[str]) -> Iterator[LossWeights]:
     """Yield what asks for the style at the first layer, at the first two, and so on."""
     for count in range(1, len(layers) + 1):
-        yield Weights(content_taps=[], style_taps=layers[:count], smoothness=0)
+        yield LossWeights(content_taps=[], style_taps=layers[:count], smoothness=0)
 
 
 def reconstruct(
     stylizer: Stylizer,
     picture: Image.Image,
-    weights: Weights,
+    weights: LossWeights,
     args: argparse.Namespace,
     bar: tqdm[Any],
 ) -> Image.Image:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from model.controls import check_range
 from model.errors import ParameterError
 from model.optimization.descent import Budget, Optimizer
-from model.optimization.objective import Pooling, StyleBy, Weights
+from model.optimization.objective import LossWeights, Pooling, StyleBy
 from model.optimization.optimize import Initial, Optimization, optimize, refinement
 from model.painting import Painting
 from model.signals import stop_on_signals
@@ -104,7 +104,7 @@ def read_optimization(args: argparse.Namespace) -> Optimization | None:
         check_range(f"--{name}", getattr(args, name), 1, 8)
     if args.seconds is not None:
         check_range("--seconds", args.seconds, 0, math.inf)
-    weights = Weights(
+    weights = LossWeights(
         content_taps=args.content_tap or STANDARD.weights.content_taps,
         style_taps=args.style_tap or STANDARD.weights.style_taps,
         style_by=args.style_by,

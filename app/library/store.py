@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
@@ -20,6 +16,17 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import ServiceError
 from app.library.database import Database
 from app.library.names import clean_name, name_key
+from app.library.rows import (
+    SavedStyle,
+    fit_picture,
+    has_id,
+    insert_style,
+    new_row,
+    read_style,
+    refusing_taken,
+    require_row,
+    to_saved_style,
+)
 from app.library.schema import (
     LISTED,
     LISTED_FROM,
@@ -31,46 +38,15 @@ from app.library.schema import (
     statistics_table,
     styles_table,
 )
-from model.controls import MAX_STYLE_ASPECT, MAX_STYLE_SIZE
 from model.errors import ParameterError
-from model.images import (
-    encode_image,
-    flatten,
-    normalize,
-    read_image,
-    resize_longest,
-    resize_shortest,
-)
+from model.images import encode_image, read_image
 
 if TYPE_CHECKING:
     from model.style import Style
 
 Result = TypeVar("Result")
-ID = re.compile("[0-9a-f]{16}")
-THUMBNAIL_SIDE = 256
-THUMBNAIL_FORMAT = "webp"
-THUMBNAIL_QUALITY = 80
 # Of the library's own: where its database lets them wait, those that decode pictures go on.
 THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SavedStyle:
-    """A style of the library.
-
-    Attributes:
-        number: its place in the order of creation.
-        id: opaque; 16 hexadecimal digits.
-        name: 1 to 80 characters, unique.
-        created: in UTC.
-        practised: whether a model was trained for it.
-    """
-
-    number: int
-    id: str
-    name: str
-    created: datetime
-    practised: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,72 +252,3 @@ class StyleLibrary:
         with self.database.read() as connection:
             query = sql.select(*columns).select_from(source).where(condition)
             return connection.execute(query).first()
-
-
-def has_id(id: str) -> sql.ColumnElement[bool]:
-    """Return the condition that a style has an id; what cannot be one, none has."""
-    return styles_table.c.id == id if ID.fullmatch(id) else sql.false()
-
-
-@contextmanager
-def refusing_taken(name: str) -> Iterator[None]:
-    """Raise ServiceError where the database refuses a name that another style has."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise ServiceError(
-            "name-taken", f"the library has a style named {name!r}; choose another name"
-        ) from error
-
-
-def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
-    """Return the insertion of a style: its picture's file, and the same decoded."""
-    thumbnail = resize_longest(flatten(picture), min(max(picture.size), THUMBNAIL_SIDE))
-    return styles_table.insert().values(
-        id=secrets.token_hex(8),
-        name=name,
-        name_key=name_key(name),
-        created=datetime.now(UTC).replace(tzinfo=None),
-        thumbnail=encode_image(thumbnail, THUMBNAIL_FORMAT, THUMBNAIL_QUALITY),
-        picture=file,
-    )
-
-
-def insert_style(connection: sql.Connection, row: sql.Insert, practised: Style | None) -> int:
-    """Insert a style, and what it is practised as; return its number."""
-    number: int = connection.execute(row.returning(styles_table.c.number)).scalar_one()
-    if practised is not None:
-        more = {"style": number, "weights": practised.weights, "file": practised.to_bytes()}
-        connection.execute(practised_table.insert().values(more))
-    return number
-
-
-def read_style(file: bytes | None) -> Style | None:
-    """Return the style in a file, if there is one."""
-    if file is None:
-        return None
-    # Here, because it imports torch, which takes seconds; a listing of styles reads none.
-    from model.style import Style
-
-    return Style.from_bytes(bytes(file))
-
-
-def to_saved_style(row: sql.Row[Any]) -> SavedStyle:
-    """Return the row of a style as a value."""
-    return SavedStyle(
-        row.number, row.id, row.name, row.created.replace(tzinfo=UTC), bool(row.practised)
-    )
-
-
-def require_row(row: sql.Row[Any] | None, name: str) -> sql.Row[Any]:
-    """Return `row`, or raise ServiceError where there is none."""
-    if row is None:
-        raise ServiceError("unknown-style", f"the library has no style {name[:80]!r}")
-    return row
-
-
-def fit_picture(picture: Image.Image) -> Image.Image:
-    """Return a picture in RGB with as many pixels as the largest style_size asks for, or fewer."""
-    flat = flatten(normalize(picture))
-    shortest = min(*flat.size, MAX_STYLE_SIZE)
-    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)

@@ -19,7 +19,7 @@ from model.optimization.objective import Losses
 from model.pixels import to_pixels
 
 Clock = Callable[[], float]
-Objective = Callable[[Tensor], Losses]
+LossFunction = Callable[[Tensor], Losses]
 Optimizer = Literal["lbfgs", "adam"]
 # Gradients that L-BFGS remembers. With 100 the loss ends 1 to 2 % lower, for 2.4 GB a megapixel.
 HISTORY = 20
@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class DescentStep:
     """An evaluated picture on the way.
 
     Attributes:
@@ -80,14 +80,14 @@ class Step:
 
 
 def descend(
-    objective: Objective,
+    objective: LossFunction,
     initial: Tensor,
     budget: Budget,
     *,
     optimizer: Optimizer = "lbfgs",
     levels: int = 1,
     clock: Clock = time.perf_counter,
-) -> Iterator[Step]:
+) -> Iterator[DescentStep]:
     """Yield the best picture so far after each step; whoever has enough stops asking.
 
     A step to where the loss is not finite, or far higher than before, is taken back, and half the
@@ -114,7 +114,7 @@ def descend(
     for number in range(1, budget.steps + 1):
         before, losses = step(objective)
         total = losses.total.item()
-        if not total < RUNAWAY * least:  # a loss that is not a number is less than nothing
+        if not total < RUNAWAY * least:  # also where the loss is not a number
             restarts += 1
             if least == math.inf:
                 raise DivergenceError(
@@ -131,7 +131,7 @@ def descend(
         fraction = number / budget.steps
         if budget.seconds is not None:
             fraction = max(fraction, min(1.0, seconds / budget.seconds))
-        yield Step(number, seconds, fraction, least, content, style, best)
+        yield DescentStep(number, seconds, fraction, least, content, style, best)
         still = len(falling) == WINDOW and least > falling[0] * (1 - STILL)
         if fraction >= 1 or still or least == 0 or restarts > MAX_RESTARTS:
             return
@@ -170,7 +170,7 @@ class Pyramid:
 
 def stepper(
     pyramid: Pyramid, name: Optimizer, rate: float
-) -> Callable[[Objective], tuple[Tensor, Losses]]:
+) -> Callable[[LossFunction], tuple[Tensor, Losses]]:
     """Return what moves a pyramid once, and returns the picture before that with its losses."""
     engine: torch.optim.Optimizer
     if name == "adam":
@@ -187,7 +187,7 @@ def stepper(
             tolerance_change=0.0,
         )
 
-    def step(objective: Objective) -> tuple[Tensor, Losses]:
+    def step(objective: LossFunction) -> tuple[Tensor, Losses]:
         seen: list[tuple[Tensor, Losses]] = []
 
         def evaluate() -> Tensor:

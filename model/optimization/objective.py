@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.adain import EPSILON, channel_statistics
+from model.losses import (
+    content_loss,
+    gram,
+    gram_loss,
+    range_loss,
+    smoothness_loss,
+    statistics,
+    statistics_loss,
+)
 from model.networks.encoder import TAPS, Encoder, average_pool, pool
 
 StyleBy = Literal["gram", "statistics"]
@@ -19,7 +27,7 @@ POOLS = {"max": pool, "average": average_pool}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class LossWeights:
     """What counts, and how much.
 
     Attributes:
@@ -54,68 +62,8 @@ class Losses(NamedTuple):
     outside: Tensor
 
 
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Return half the sum of squared differences (the paper's eq. 1).
-
-    Its derivative by `features` is their difference (eq. 2).
-    """
-    return (features.float() - target.float()).square().sum() / 2
-
-
-def gram(features: Tensor, region: Tensor | None = None) -> Tensor:
-    """Return the Gram matrices of features over the number of positions (eq. 3).
-
-    Divided, so that pictures of different sizes can be compared.
-
-    Args:
-        features: B x N x H x W, any floating dtype.
-        region: B x 1 x H x W in [0, 1], how much each position counts (Gatys et al. 2017).
-
-    Returns:
-        B x N x N, float32.
-    """
-    vectors = features.float().flatten(2)
-    if region is None:
-        return vectors @ vectors.mT / vectors.shape[2]
-    share = region.flatten(2)
-    return (vectors * share) @ vectors.mT / share.sum(2, keepdim=True).clamp_min(EPSILON)
-
-
-def gram_loss(result: Tensor, target: Tensor) -> Tensor:
-    """Return a layer's style loss (eq. 4), 1 / (4 N^2 M^2) times the sum of squared differences.
-
-    Args:
-        result, target: B x N x N from `gram`, which has divided by the M positions already; the
-            loss is the mean over the B pictures.
-    """
-    return (result - target).square().mean() / 4
-
-
-def statistics(features: Tensor, region: Tensor | None = None) -> Tensor:
-    """Return what AdaIN knows of features in the place of a Gram matrix, B x N x 2."""
-    of = channel_statistics(features, region)
-    return torch.cat([of.mean, of.std], dim=2)[..., 0]
-
-
-def statistics_loss(result: Tensor, target: Tensor) -> Tensor:
-    """Return the squared distances of mean and deviation, as AdaIN is trained with (its eq. 13)."""
-    return (result - target).square().sum(2).mean()
-
-
 # What is called the style of features, and the loss between two.
 STYLES = {"gram": (gram, gram_loss), "statistics": (statistics, statistics_loss)}
-
-
-def smoothness_loss(image: Tensor) -> Tensor:
-    """Return the mean squared difference of neighbouring pixels of 1 x 3 x H x W."""
-    down = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
-    across = (image[..., 1:] - image[..., :-1]).square().mean()
-    return down + across
-
-
-def outside_loss(image: Tensor) -> Tensor:
-    """Return the mean squared distance of pixels from [0, 1]."""
-    return (image - image.clamp(0, 1)).square().mean()
 
 
 class Objective:
@@ -125,7 +73,7 @@ class Objective:
     def __init__(
         self,
         encoder: Encoder,
-        weights: Weights,
+        weights: LossWeights,
         content: Tensor,
         styles: Sequence[Tensor],
         regions: Sequence[Tensor | None],
@@ -137,7 +85,7 @@ class Objective:
 
         Args:
             encoder: frozen; its precision is that of the activations.
-            weights: see `Weights`.
+            weights: see `LossWeights`.
             content: 1 x 3 x H x W, sRGB in [0, 1].
             styles: the same, of any size each.
             regions: 1 x 1 x H x W in [0, 1] each, or None for everywhere.
@@ -181,7 +129,7 @@ class Objective:
         style = torch.stack(styles).mean() if styles else zero
         smoothness = smoothness_loss(image)
         weights = self.weights
-        outside = outside_loss(image)
+        outside = range_loss(image)
         total = weights.content * content + weights.style * style
         total = total + weights.smoothness * smoothness + weights.outside * outside
         return Losses(total, content, style, smoothness, outside)

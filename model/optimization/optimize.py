@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from model.color import ColorMoments, color_moments, transport
 from model.controls import DEFAULT_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError
-from model.optimization.descent import Budget, Optimizer, Step, descend
-from model.optimization.objective import Objective, Weights, mixture
+from model.optimization.descent import Budget, DescentStep, Optimizer, descend
+from model.optimization.objective import LossWeights, Objective, mixture
 from model.painting import Painting
 from model.pixels import network_input, to_tensor
 from model.runtime import within_memory
@@ -51,7 +51,7 @@ class Optimization:
         seed: of the noise.
     """
 
-    weights: Weights = field(default_factory=Weights)
+    weights: LossWeights = field(default_factory=LossWeights)
     initial: Initial = "recolored"
     budget: Budget = field(default_factory=Budget)
     optimizer: Optimizer = "lbfgs"
@@ -62,7 +62,7 @@ class Optimization:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Progress:
+class OptimizationProgress:
     """Where an optimisation is.
 
     Attributes:
@@ -71,7 +71,7 @@ class Progress:
         painting: the painting at that scale.
     """
 
-    step: Step
+    step: DescentStep
     fraction: float
     painting: Painting
 
@@ -86,7 +86,7 @@ def optimize(
     styles: Sequence[Image.Image],
     optimization: Optimization,
     painted: np.ndarray | None = None,
-) -> Iterator[Progress]:
+) -> Iterator[OptimizationProgress]:
     """Yield the picture after each step; stop asking to stop.
 
     Args:
@@ -122,26 +122,26 @@ def optimize(
             size = max(MIN_STYLE_SIZE, round(optimization.style_size * factor))
             fitted = [fit_style(style, size) for style in styles]
             if image is None:
-                image = first(stylizer, current, fitted, optimization, size, painted)
+                image = starting_picture(stylizer, current, fitted, optimization, size, painted)
             else:
                 image = enlarged(image, current)
             objective = build_objective(stylizer, current, fitted, optimization.weights)
             optimizer, levels = optimization.optimizer, optimization.levels
             for step in descend(objective, image, share, optimizer=optimizer, levels=levels):
                 image = step.image
-                yield Progress(step, (level + step.fraction) / scales, current)
+                yield OptimizationProgress(step, (level + step.fraction) / scales, current)
 
 
 def build_objective(
-    stylizer: Stylizer, painting: Painting, styles: Sequence[Image.Image], weights: Weights
+    stylizer: Stylizer, painting: Painting, styles: Sequence[Image.Image], weights: LossWeights
 ) -> Objective:
     """Return what is to fall for a painting and its fitted styles."""
     regions, mixes = regions_of(stylizer, painting)
     return Objective(
         stylizer.encoder,
         weights,
-        tensor(stylizer, painting.content),
-        [tensor(stylizer, style) for style in styles],
+        network_input(painting.content, stylizer.device),
+        [network_input(style, stylizer.device) for style in styles],
         regions,
         mixes,
         alpha=painting.alpha,
@@ -152,15 +152,15 @@ def regions_of(
     stylizer: Stylizer, painting: Painting
 ) -> tuple[list[Tensor | None], list[Sequence[float]]]:
     """Return where each style goes, 1 x 1 x H x W or everywhere, and the mix of styles there."""
-    visible = None if painting.opacity is None else tensor(stylizer, painting.opacity)
+    visible = None if painting.opacity is None else network_input(painting.opacity, stylizer.device)
     if painting.masks is None:
         return [visible], [painting.shares]
-    masks = [tensor(stylizer, mask) for mask in painting.masks]
+    masks = [network_input(mask, stylizer.device) for mask in painting.masks]
     regions: list[Tensor | None] = [mask if visible is None else mask * visible for mask in masks]
     return regions, [*np.eye(len(masks)).tolist()]
 
 
-def first(
+def starting_picture(
     stylizer: Stylizer,
     painting: Painting,
     styles: Sequence[Image.Image],
@@ -170,18 +170,18 @@ def first(
 ) -> Tensor:
     """Return the picture to start from, 1 x 3 x H x W; the styles are fitted to `style_size`."""
     initial = optimization.initial
-    image = tensor(stylizer, painting.content)
+    image = network_input(painting.content, stylizer.device)
     if initial == "noise":
         return noise(image.shape, optimization.seed).to(stylizer.device)
     if initial == "style":
-        return tensor(stylizer, styles[0].resize(painting.content.size))
+        return network_input(styles[0].resize(painting.content.size), stylizer.device)
     if initial in ("adain", "recolored-adain"):
         if painted is None:
             statistics = [stylizer.encode_style(style, style_size=style_size) for style in styles]
             [painted] = stylizer.paint([painting], [statistics])
         image = enlarged(to_tensor(painted, stylizer.device), painting)
     if initial in ("recolored", "recolored-adain"):
-        tensors = [tensor(stylizer, style) for style in styles]
+        tensors = [network_input(style, stylizer.device) for style in styles]
         image = recolor(image, tensors, *regions_of(stylizer, painting), painting.alpha)
     return image
 
@@ -219,15 +219,10 @@ def enlarged(image: Tensor, painting: Painting) -> Tensor:
     return F.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
-def tensor(stylizer: Stylizer, picture: Image.Image) -> Tensor:
-    """Return a picture (RGB or L) as the encoder can take it, 1 x C x H x W in [0, 1]."""
-    return network_input(picture, stylizer.device)
-
-
 def refinement(seconds: float, style_size: int) -> Optimization:
     """Return how AdaIN's result is made better for so many seconds."""
     return Optimization(
-        weights=Weights(style=REFINED_STYLE_WEIGHT),
+        weights=LossWeights(style=REFINED_STYLE_WEIGHT),
         initial="recolored-adain",
         budget=Budget(steps=10**6, seconds=seconds),
         style_size=style_size,

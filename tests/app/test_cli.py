@@ -417,3 +417,15 @@ def test_the_bundled_network_knows_the_starter_styles():
 
 def test_the_styles_of_a_network_need_it(capsys):
     assert "goes with --style-name" in fails(capsys, "content.jpg", "--style-name", "ink")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["styles", "list"]])
+def test_a_command_that_needs_no_model_imports_no_torch(arguments):
+    code = (
+        "import sys\nfrom app.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules, 'torch'\n"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

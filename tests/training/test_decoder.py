@@ -39,7 +39,7 @@ from training.learners.decoder import DecoderLearner
 from training.learners.refinement import RefineSettings
 from training.loop.command import FAILED, STOPPED
 from training.loop.processes import Process, meeting_point
-from training.loop.progress import Progress, RunningMean
+from training.loop.progress import RunningMean, TrainingProgress
 from training.loop.run import Run
 from training.network import Settings as StyleNetworkSettings
 from training.objective import draw_detail
@@ -111,7 +111,8 @@ def train(settings: Settings, steps: int | None = None) -> list[dict[str, float]
 
 def saved(settings: Settings) -> dict[str, torch.Tensor]:
     state = torch.load(settings.out / "checkpoint.pt", weights_only=True)["state"]["learner"]
-    tensors = {f"{part} {k}": v for part in ("decoder", "average") for k, v in state[part].items()}
+    networks = {"decoder": state["decoder"], "average": state["average"]["network"]}
+    tensors = {f"{part} {k}": v for part, network in networks.items() for k, v in network.items()}
     for optimizer in {"optimizer", "adam", "muon"} & state.keys():
         for number, moments in state[optimizer]["state"].items():
             tensors |= {f"{optimizer} {number} {k}": value for k, value in moments.items()}
@@ -463,7 +464,7 @@ def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
     expected = RunningMean()
     # A step is under way when the one before is told of.
     for step, values in enumerate(train(whole)[4:], 5):
-        expected(Progress(step, step / 6, values, 0, 0))
+        expected(TrainingProgress(step, step / 6, values, 0, 0))
     train(parts, steps=3)
     finish(with_two_processes(parts))
     resumed = record(parts)

@@ -8,14 +8,14 @@ from model import Stylizer
 from model.errors import ParameterError
 from model.networks.encoder import TAPS, Encoder
 from model.optimization.descent import Budget
-from model.optimization.objective import Weights
+from model.optimization.objective import LossWeights
 from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
 from model.weights import bundled, load_encoder, load_weights
 from tests.pictures import as_tensor, painting, photo, write_pictures
 from training.classifier import Classifier
 from training.colors import ColorHead, color_loss, fit
-from training.data.labelled import Squares, held_out
+from training.data.labelled import LabelledPictures, held_out
 from training.data.pictures import decode, find_pictures
 from training.encoder import main, read_torchvision
 from training.errors import TrainingError
@@ -60,7 +60,7 @@ def torchvision_indices() -> list[int]:
 
 
 def published_weights(last: str = "conv4_1") -> dict[str, torch.Tensor]:
-    """Weights of such an encoder under the names that torchvision's VGG-19 gives them."""
+    """LossWeights of such an encoder under the names that torchvision's VGG-19 gives them."""
     weights = {"classifier.6.bias": torch.zeros(1000)}
     for (_, layer), index in zip(layers(raw_encoder(last)), torchvision_indices(), strict=False):
         weights[f"features.{index}.weight"] = layer.weight
@@ -141,7 +141,7 @@ def test_layers_beyond_relu4_1_are_kept_where_asked_for(data, tmp_path, stylizer
     deep = Stylizer(encoder, stylizer.decoder)
     style = deep.encode_style(painting(), style_size=64)
     assert deep.stylize(photo(), style).size == photo().size
-    weights = Weights(content_taps=["relu4_2"], style_taps=["relu1_1", "relu5_1"])
+    weights = LossWeights(content_taps=["relu4_2"], style_taps=["relu1_1", "relu5_1"])
     optimization = Optimization(weights=weights, budget=Budget(steps=3), style_size=64)
     *_, last = optimize(deep, Painting.plan(photo(), 1), [painting()], optimization)
     assert last.step.number == 3
@@ -200,7 +200,7 @@ def test_every_twentieth_picture_of_a_class_is_held_out():
 
 
 def test_batches_of_squares_are_cut_and_coloured_at_random_and_never_held_out(data):
-    squares = Squares([data], side=48, device=CPU, seed=0)
+    squares = LabelledPictures([data], side=48, device=CPU, seed=0)
     assert squares.classes == ["paintings", "photos"]
     seen = set()
     from training.loop.schedule import Stage
@@ -224,7 +224,7 @@ def test_batches_of_squares_are_cut_and_coloured_at_random_and_never_held_out(da
 
 def test_a_classifier_needs_two_classes(data, tmp_path):
     with pytest.raises(TrainingError, match="two classes"):
-        Squares([data / "photos"], side=32, device=CPU, seed=0)
+        LabelledPictures([data / "photos"], side=32, device=CPU, seed=0)
 
 
 @pytest.mark.slow

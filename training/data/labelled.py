@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     position: Tensor
 
 
-class Squares:
+class LabelledPictures:
     """Labelled squares.
 
     Attributes:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,8 @@ from torch.nn import functional as F
 
 from training.classifier import Classifier
 from training.colors import color_loss
-from training.data.labelled import Batch, Squares
+from training.data.labelled import Batch, LabelledPictures
+from training.learners.base import BaseLearner
 from training.loop.processes import Process, add_gradients, autocast
 from training.loop.settings import SOURCES, STAGES, TrainingSettings, setting
 
@@ -47,7 +47,7 @@ class PretrainSettings(TrainingSettings):
     report: str = setting("report the accuracy on classes that match this too", "*")
 
 
-class ClassifierLearner:
+class ClassifierLearner(BaseLearner):
     """A classifier on its way.
 
     Attributes:
@@ -86,6 +86,7 @@ class ClassifierLearner:
             weight_decay=WEIGHT_DECAY,
             fused=True,
         )
+        self.parts = {"classifier": self.classifier, "optimizer": self._optimizer}
         self._autocast = autocast(process.device, dtype)
 
     def learn(self, batches: Sequence[Batch], fraction: float) -> Tensor:
@@ -108,18 +109,6 @@ class ClassifierLearner:
         terms = torch.stack([class_loss, color, right])
         return class_loss + self._color_weight * color, terms
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "classifier": self.classifier.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self.classifier.load_state_dict(state["classifier"])
-        self._optimizer.load_state_dict(state["optimizer"])
-
     def save(self, folder: Path) -> None:
         """Write nothing: the encoder is of use once it is folded and normalised."""
 
@@ -134,12 +123,12 @@ def one_cycle(peak: float, fraction: float) -> float:
 
 
 @torch.no_grad()
-def accuracy(classifier: Classifier, squares: Squares, pattern: str) -> dict[str, float]:
+def accuracy(classifier: Classifier, pictures: LabelledPictures, pattern: str) -> dict[str, float]:
     """Return the top-1 accuracy on held-out pictures, in [0, 1].
 
     Args:
         classifier: set to evaluation.
-        squares: at their full side.
+        pictures: at their full side.
         pattern: of names of classes.
 
     Returns:
@@ -147,13 +136,13 @@ def accuracy(classifier: Classifier, squares: Squares, pattern: str) -> dict[str
     """
     classifier.eval()
     right = []
-    for start in range(0, len(squares.held_out), TEST_BATCH):
-        index = torch.tensor(squares.held_out[start : start + TEST_BATCH])
-        index = index.to(squares.images.device)
-        logits, _ = classifier(squares.images[index].float() / 255)
-        right += (logits.argmax(1) == squares.labels[index]).tolist()
-    labels = squares.labels.tolist()
-    names = [squares.classes[labels[index]] for index in squares.held_out]
+    for start in range(0, len(pictures.held_out), TEST_BATCH):
+        index = torch.tensor(pictures.held_out[start : start + TEST_BATCH])
+        index = index.to(pictures.images.device)
+        logits, _ = classifier(pictures.images[index].float() / 255)
+        right += (logits.argmax(1) == pictures.labels[index]).tolist()
+    labels = pictures.labels.tolist()
+    names = [pictures.classes[labels[index]] for index in pictures.held_out]
     chosen = [r for r, name in zip(right, names, strict=True) if fnmatch.fnmatch(name, pattern)]
     return {
         key: sum(flags) / len(flags) for key, flags in (("all", right), (pattern, chosen)) if flags

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from cachetools import LRUCache
@@ -14,16 +13,18 @@ from torch import Tensor, nn
 from model.adain import ChannelStatistics
 from model.color import ColorMoments
 from model.conditioning import condition
-from model.networks.decoder import Decoder, describe, run
+from model.networks.convolutions import run
+from model.networks.decoder import Decoder, describe
 from model.networks.encoder import Encoder
 from model.style import Style
 from model.weights import save_weights
 from training.data.reuse import CONTENTS, STYLES, ReusedPair
+from training.learners.base import BaseLearner
 from training.learners.optimizers import BETAS, Average, Muon, take_step
 from training.loop.processes import Process, add_gradients
 from training.loop.schedule import steady_rate
 from training.losses import identity_loss
-from training.objective import Content, LossWeights, Objective, Target, draw_detail
+from training.objective import Content, PaintingLosses, Target, TermWeights, draw_detail
 
 # A crop, by its number and its side.
 Item = tuple[int, int]
@@ -36,7 +37,7 @@ CALIBRATION_STYLES = 256
 GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual": 0.3}
 
 
-class DecoderLearner:
+class DecoderLearner(BaseLearner):
     """A decoder on its way.
 
     Attributes:
@@ -46,7 +47,7 @@ class DecoderLearner:
         device: where both are.
     """
 
-    terms: tuple[str, ...] = (*Objective.terms, "identity")
+    terms: tuple[str, ...] = (*PaintingLosses.terms, "identity")
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class DecoderLearner:
         rate: float,
         muon_rate: float,
         cool: float,
-        weights: LossWeights,
+        weights: TermWeights,
         seed: int,
         dtype: torch.dtype,
     ) -> None:
@@ -73,11 +74,11 @@ class DecoderLearner:
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device
-        self._objective = Objective(encoder, self.device, dtype)
-        self.encoder = self._objective.encoder
+        self._criterion = PaintingLosses(encoder, self.device, dtype)
+        self.encoder = self._criterion.encoder
         self.decoder = decoder.to(self.device)
         self._mean = Average(decoder)
-        self._paint = process.wrap(Painting(decoder))
+        self._paint = process.wrap(Painter(decoder))
         matrices: list[Tensor] = []
         changes: list[Tensor] = []
         rest: list[Tensor] = []
@@ -88,6 +89,12 @@ class DecoderLearner:
                 (changes if name.startswith("detail.") else matrices).append(parameter)
         self._muon = Muon([matrices, changes])
         self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
+        self.parts = {
+            "decoder": decoder,
+            "muon": self._muon,
+            "adam": self._adam,
+            "average": self._mean,
+        }
         self._rate, self._muon_rate, self._cool, self._seed = rate, muon_rate, cool, seed
         self._weights = weights.of(self.terms).to(self.device)
         self._contents: LRUCache[Item, Content] = LRUCache(CONTENTS)
@@ -126,22 +133,6 @@ class DecoderLearner:
         self._mean.update(self.decoder)
         return terms
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "decoder": self.decoder.state_dict(),
-            "muon": self._muon.state_dict(),
-            "adam": self._adam.state_dict(),
-            **self._mean.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self.decoder.load_state_dict(state["decoder"])
-        self._muon.load_state_dict(state["muon"])
-        self._adam.load_state_dict(state["adam"])
-        self._mean.load_state_dict(state)
-
     def save(self, folder: Path) -> None:
         """Write the averaged weights to decoder.safetensors."""
         save_weights(self.average, folder / "decoder.safetensors")
@@ -162,7 +153,7 @@ class DecoderLearner:
         content, target = self._draw(batch)
         detail = draw_detail(self._seed, int(batch.step[0]))
         image = self._paint(content.image, content.taps, content.own, target.style, detail)
-        compared = self._objective.losses(image, content, target, detail)
+        compared = self._criterion.losses(image, content, target, detail)
         identity = identity_loss(image, content.image, batch.identity)
         terms = torch.cat([compared, identity[None]])
         return (self._weights * terms).sum(), terms
@@ -175,7 +166,7 @@ class DecoderLearner:
             image, style = batch.content[number, None], batch.style[number, None]
             item = int(batch.content_item[number]), image.shape[2]
             if item not in self._contents:
-                self._contents[item] = self._objective.encode(image)
+                self._contents[item] = self._criterion.encode(image)
             content = self._contents[item]
             contents.append(content)
             if identity:
@@ -191,10 +182,10 @@ class DecoderLearner:
         )
 
     def _look(self, image: Tensor) -> Target:
-        return self._objective.encode(image).as_target()
+        return self._criterion.encode(image).as_target()
 
 
-class Painting(nn.Module):
+class Painter(nn.Module):
     """From contents and styles to pictures, as one module for `Process.wrap`."""
 
     def __init__(self, decoder: Decoder) -> None:

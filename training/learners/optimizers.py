@@ -82,9 +82,9 @@ class Average(Generic[Network]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""
-        return {"average": self.network.state_dict(), "updates": self._updates}
+        return {"network": self.network.state_dict(), "updates": self._updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
-        self.network.load_state_dict(state["average"])
+        self.network.load_state_dict(state["network"])
         self._updates = state["updates"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.adain import adain, channel_statistics
+from model.losses import range_loss
 from model.networks.encoder import Encoder, relu
 from model.networks.plain_decoder import PlainDecoder
 from model.weights import save_weights
 from training.colors import MIDDLE_GREY
 from training.data.pairs import Pair
+from training.learners.base import BaseLearner
 from training.learners.optimizers import BETAS, Average, take_step
 from training.loop.processes import Process, add_gradients, autocast
 from training.loop.schedule import learning_rate
-from training.losses import content_loss, identity_loss, range_loss, style_loss
+from training.losses import identity_loss, style_loss
 
 RANGE_WEIGHT = 10.0
 MAX_GRADIENT_NORM = 5.0
@@ -26,7 +28,7 @@ MAX_GRADIENT_NORM = 5.0
 FIRST_CONTRAST = 0.05
 
 
-class PlainLearner:
+class PlainLearner(BaseLearner):
     """A decoder on its way.
 
     Attributes:
@@ -67,6 +69,7 @@ class PlainLearner:
         self._decode = process.wrap(Decoding(decoder))
         self._rate = rate
         self._optimizer = torch.optim.Adam(decoder.parameters(), betas=BETAS, fused=True)
+        self.parts = {"decoder": decoder, "optimizer": self._optimizer, "average": self._mean}
         self._weights = torch.tensor(
             [1.0, style_weight, RANGE_WEIGHT, identity_weight], device=process.device
         )
@@ -93,20 +96,6 @@ class PlainLearner:
         take_step(self._optimizer, learning_rate(self._rate, fraction), MAX_GRADIENT_NORM)
         self._mean.update(self.decoder)
         return terms
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "decoder": self.decoder.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            **self._mean.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self.decoder.load_state_dict(state["decoder"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._mean.load_state_dict(state)
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights to decoder.safetensors."""
@@ -137,7 +126,7 @@ class PlainLearner:
         results = [channel_statistics(tap) for tap in taps]
         terms = torch.stack(
             [
-                content_loss(taps[-1], target),
+                F.mse_loss(taps[-1].float(), target),
                 style_loss(results, styles),
                 range_loss(image),
                 identity_loss(image, batch.content, batch.identity),

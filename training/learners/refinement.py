@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from model.networks.encoder import Encoder
 from training.colors import ColorHead, color_loss, fit
 from training.data.pairs import Pair
+from training.learners.base import BaseLearner
 from training.loop.processes import Process, add_gradients, autocast
 from training.loop.schedule import learning_rate
 from training.loop.settings import SOURCES, STAGES, PictureSettings, setting
@@ -56,7 +56,7 @@ class Networks(nn.Module):
         return taps, self.head(taps[-1])
 
 
-class RefineLearner:
+class RefineLearner(BaseLearner):
     """An encoder on its way.
 
     Attributes:
@@ -92,6 +92,7 @@ class RefineLearner:
         self._forward = process.wrap(networks)
         groups = [{"params": part.parameters()} for part in (encoder, networks.head)]
         self._optimizer = torch.optim.Adam(groups, betas=BETAS, fused=True)
+        self.parts = {"networks": networks, "optimizer": self._optimizer}
         self._rate, self._color_weight = rate, color_weight
         self._autocast = autocast(process.device, dtype)
 
@@ -126,18 +127,6 @@ class RefineLearner:
         color = color_loss(colors, batch.content)
         loss = torch.stack(moved).sum() + self._color_weight * color
         return loss, torch.stack([color, *moved])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "networks": self._networks.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self._networks.load_state_dict(state["networks"])
-        self._optimizer.load_state_dict(state["optimizer"])
 
     def save(self, folder: Path) -> None:
         """Write nothing: the encoder is of use once its filters are normalised anew."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +20,11 @@ from model.networks.decoder import Decoder
 from model.networks.encoder import Encoder
 from model.style import Change, Style
 from training.data.pairs import Pair
+from training.learners.base import BaseLearner
 from training.learners.optimizers import BETAS, Average, take_step
 from training.loop.processes import Process, add_gradients
 from training.loop.schedule import steady_rate
-from training.objective import Content, LossWeights, Objective, Target, draw_detail
+from training.objective import Content, PaintingLosses, Target, TermWeights, draw_detail
 
 MAX_GRADIENT_NORM = 3.0
 
@@ -64,7 +64,7 @@ class PractisedStyle(nn.Module):
         return replace(self._start, modulation=self.modulation, changes=changes)
 
 
-class Painting(nn.Module):
+class Painter(nn.Module):
     """From contents to pictures in the style, as one module for `Process.wrap`."""
 
     def __init__(self, decoder: Decoder, practised: PractisedStyle) -> None:
@@ -78,7 +78,7 @@ class Painting(nn.Module):
         return painted
 
 
-class StyleLearner:
+class StyleLearner(BaseLearner):
     """A style on its way, with a decoder that stays as it is.
 
     Attributes:
@@ -86,7 +86,7 @@ class StyleLearner:
         device: where all of it is.
     """
 
-    terms: tuple[str, ...] = Objective.terms
+    terms: tuple[str, ...] = PaintingLosses.terms
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class StyleLearner:
         *,
         rank: int,
         rate: float,
-        weights: LossWeights,
+        weights: TermWeights,
         seed: int,
         dtype: torch.dtype,
     ) -> None:
@@ -116,13 +116,14 @@ class StyleLearner:
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device
-        self._objective = Objective(encoder, self.device, dtype)
+        self._criterion = PaintingLosses(encoder, self.device, dtype)
         self._decoder = decoder.to(self.device).requires_grad_(False)
         self._practised = PractisedStyle(start.to(self.device), decoder, rank, seed)
-        self._target: Target = self._objective.encode(picture.to(self.device)).as_target()
+        self._target: Target = self._criterion.encode(picture.to(self.device)).as_target()
         self._mean = Average(self._practised)
-        self._paint = process.wrap(Painting(self._decoder, self._practised))
+        self._paint = process.wrap(Painter(self._decoder, self._practised))
         self._adam = torch.optim.Adam(self._practised.parameters(), betas=BETAS, fused=True)
+        self.parts = {"style": self._practised, "adam": self._adam, "average": self._mean}
         self._rate, self._seed = rate, seed
         self._weights = weights.of(self.terms).to(self.device)
 
@@ -150,30 +151,16 @@ class StyleLearner:
         decoder, style = self._decoder, style.to(self.device)
         values = []
         for image in contents:
-            content = self._objective.encode(image.to(self.device))
+            content = self._criterion.encode(image.to(self.device))
             told = [condition(style, content.own)]
             painted = decoder(content.image, content.taps, told, detail=detail)
-            values.append(self._objective.losses(painted, content, self._target, detail))
+            values.append(self._criterion.losses(painted, content, self._target, detail))
         means = torch.stack(values).mean(0).tolist()
         return dict(zip(self.terms, means, strict=True))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs."""
-        return {
-            "style": self._practised.state_dict(),
-            "adam": self._adam.state_dict(),
-            **self._mean.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
-        self._practised.load_state_dict(state["style"])
-        self._adam.load_state_dict(state["adam"])
-        self._mean.load_state_dict(state)
-
     def _losses(self, batch: Pair) -> tuple[Tensor, Tensor]:
-        content = self._objective.encode(batch.content)
+        content = self._criterion.encode(batch.content)
         detail = draw_detail(self._seed, int(batch.position[0]))
         image = self._paint(content, detail)
-        terms = self._objective.losses(image, content, self._target, detail)
+        terms = self._criterion.losses(image, content, self._target, detail)
         return (self._weights * terms).sum(), terms

@@ -14,7 +14,7 @@ from model.files import replacing
 from training.errors import TrainingError
 
 # Of the file's layout; a file of another version is refused.
-VERSION = 1
+VERSION = 2
 
 
 def save_checkpoint(path: Path, settings: Mapping[str, object], state: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from model.errors import AdainError
 from model.runtime import reuse_freed_memory
 from model.signals import stop_on_signals
-from training.loop.progress import Bar, Board, Progress, RunningMean, write_record
+from training.loop.progress import Bar, Board, RunningMean, TrainingProgress, write_record
 from training.loop.run import Run
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def follow(
     *,
     paint: Callable[[], Image.Image] | None = None,
     dead: Callable[[], dict[str, float]] = dict,
-) -> Progress:
+) -> TrainingProgress:
     """Train to the end or to the stop, and leave a checkpoint and the weights.
 
     Args:
@@ -79,7 +79,7 @@ def follow(
     Returns:
         The last step, with the means of the last steps' values.
     """
-    last = Progress(run.step, run.fraction, {}, 0.0, 0.0)
+    last = TrainingProgress(run.step, run.fraction, {}, 0.0, 0.0)
     if run.settings.stand_back:
         stand_back()
     if not run.process.leads:
@@ -134,7 +134,7 @@ def stand_back() -> None:
             Path("/proc/self/autogroup").write_text("19")
 
 
-def record(run: Run, last: Progress, **facts: object) -> None:
+def record(run: Run, last: TrainingProgress, **facts: object) -> None:
     """Write record.json: what a model card needs to know of a run.
 
     Args:

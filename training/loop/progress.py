@@ -26,7 +26,7 @@ SCALAR_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """A step that is done.
 
     Attributes:
@@ -50,7 +50,7 @@ class RunningMean:
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Take in a step."""
         for name, value in progress.values.items():
             before = self.values.get(name, value)
@@ -73,7 +73,7 @@ class Bar:
         )
         self._means = means
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Show a step."""
         losses = {name: f"{value:.4g}" for name, value in self._means.values.items()}
         rate = f"{progress.steps_per_second:.3g}/s"
@@ -101,7 +101,7 @@ class Board:
             raise TrainingError("TensorBoard is missing: pip install 'adain[train]'") from error
         self._writer = SummaryWriter(folder, purge_step=step)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Write a step's values, some of the time."""
         if progress.step % SCALAR_STEPS:
             return

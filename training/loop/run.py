@@ -17,8 +17,8 @@ from torch import Tensor
 from training.errors import TrainingError
 from training.loop.checkpoint import load_checkpoint, save_checkpoint
 from training.loop.processes import Process
-from training.loop.progress import Progress
-from training.loop.schedule import Budget, parse_stages
+from training.loop.progress import TrainingProgress
+from training.loop.schedule import TrainingBudget, parse_stages
 from training.loop.settings import TrainingSettings
 from training.loop.stream import Stream
 
@@ -63,7 +63,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """A step that is under way.
 
     Attributes:
@@ -103,7 +103,7 @@ class Run:
         self.settings, self.process = settings, process
         self.learner, self.source = learner, source
         self._stages = parse_stages(settings.crops, settings.batch)
-        self._budget = Budget(settings.steps, settings.minutes)
+        self._budget = TrainingBudget(settings.steps, settings.minutes)
         self._share = process.share(settings.step_batches)
         self._course = {
             **settings.course(),
@@ -142,7 +142,7 @@ class Run:
             save_checkpoint(self._checkpoint_path, self._course, state)
             self.learner.save(self.settings.out)
 
-    def train(self, stop: threading.Event | None = None) -> Iterator[Progress]:
+    def train(self, stop: threading.Event | None = None) -> Iterator[TrainingProgress]:
         """Take steps until the budget is spent or `stop` is set; yield each one's progress.
 
         Processes that train together take the same number of steps: at each one they agree on the
@@ -167,7 +167,7 @@ class Run:
             status = torch.tensor([self._seconds_before + seconds, stop.is_set()])
             values = self.process.average(torch.cat([terms, status.to(device)]))
             rate = (self.step - first) / seconds
-            current = Step(self.step, own, values, rate, waited / seconds)
+            current = TrainingStep(self.step, own, values, rate, waited / seconds)
             # A step's losses are read once the next is queued, so that a GPU never waits for us.
             if previous:
                 yield self._finish(previous)
@@ -175,7 +175,7 @@ class Run:
         if previous:
             yield self._finish(previous)
 
-    def _finish(self, step: Step) -> Progress:
+    def _finish(self, step: TrainingStep) -> TrainingProgress:
         """Wait for a step's values, and take note of them."""
         *terms, self.seconds, stop = step.values.tolist()
         self.stopped = self.stopped or stop > 0
@@ -188,7 +188,7 @@ class Run:
                 "Lower the rate or the weights of the losses "
                 f"and start from an earlier step, such as that of {self._checkpoint_path}"
             )
-        return Progress(step.number, self.fraction, values, step.rate, step.waiting)
+        return TrainingProgress(step.number, self.fraction, values, step.rate, step.waiting)
 
     def _stream(self) -> Stream:
         return Stream(

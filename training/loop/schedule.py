@@ -96,7 +96,7 @@ def steady_rate(peak: float, fraction: float, cool: float, warm_up: float = WARM
     return peak * min(1.0, fraction / warm_up) * max(FINAL_RATE, fall)
 
 
-class Budget:
+class TrainingBudget:
     """How long to train, in steps or in minutes."""
 
     def __init__(self, steps: int | None, minutes: float | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from model.controls import check_range
 from model.weights import checksum
-from training.loop.schedule import Budget, parse_stages
+from training.loop.schedule import TrainingBudget, parse_stages
 
 SettingsClass = TypeVar("SettingsClass", bound="Settings")
 
@@ -155,7 +155,7 @@ class TrainingSettings(Settings):
     def check(self) -> None:
         """Raise AdainError for a setting out of its bounds, or stages or a budget that are none."""
         super(TrainingSettings, self).check()
-        Budget(self.steps, self.minutes)
+        TrainingBudget(self.steps, self.minutes)
         parse_stages(self.crops, self.batch)
 
 

@@ -7,7 +7,8 @@ import torch
 
 from model.adain import Affine
 from model.conditioning import condition
-from model.networks.decoder import Decoder, Layer, describe, run
+from model.networks.convolutions import Layer, run
+from model.networks.decoder import Decoder, describe
 from model.networks.encoder import convolution
 from model.style import SHAPES, Style, measure
 from model.weights import dead_leaves, load_decoder, save_weights

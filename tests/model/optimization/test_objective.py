@@ -6,18 +6,17 @@ from torch.nn import functional as F
 
 from model.adain import channel_statistics
 from model.errors import ParameterError
-from model.networks.encoder import TAPS
-from model.optimization.objective import (
-    Objective,
-    Weights,
+from model.losses import (
     content_loss,
     gram,
     gram_loss,
-    outside_loss,
+    range_loss,
     smoothness_loss,
     statistics,
     statistics_loss,
 )
+from model.networks.encoder import TAPS
+from model.optimization.objective import LossWeights, Objective
 from tests.pictures import as_tensor, noise, painting, photo
 
 N, HEIGHT, WIDTH = 5, 6, 7
@@ -83,8 +82,8 @@ def test_statistics_can_take_the_place_of_gram_matrices():
 
 
 def test_outside_is_of_what_clipping_would_change():
-    assert outside_loss(torch.tensor([0.0, 0.5, 1.0])) == 0
-    assert outside_loss(torch.tensor([-0.5, 1.5])) == 0.25
+    assert range_loss(torch.tensor([0.0, 0.5, 1.0])) == 0
+    assert range_loss(torch.tensor([-0.5, 1.5])) == 0.25
 
 
 def test_smoothness_is_of_neighbours():
@@ -99,13 +98,13 @@ CONTENT, STYLE = as_tensor(photo(64, 48)), as_tensor(painting(64))
 
 def objective(stylizer, weights=None, **options):
     return Objective(
-        stylizer.encoder, weights or Weights(), CONTENT, [STYLE], [None], [[1.0]], **options
+        stylizer.encoder, weights or LossWeights(), CONTENT, [STYLE], [None], [[1.0]], **options
     )
 
 
 @pytest.mark.parametrize("style_by", ["gram", "statistics"])
 def test_the_content_has_no_content_loss_and_the_style_no_style_loss(stylizer, style_by):
-    losses = objective(stylizer, Weights(style_by=style_by))
+    losses = objective(stylizer, LossWeights(style_by=style_by))
     of_content, of_style = losses(CONTENT), losses(STYLE[:, :, :48])
     assert of_content.content == 0
     assert of_content.style > 10 * of_style.style
@@ -113,7 +112,7 @@ def test_the_content_has_no_content_loss_and_the_style_no_style_loss(stylizer, s
 
 
 def test_the_total_is_the_weighted_sum(stylizer):
-    losses = objective(stylizer, Weights(content=2, style=3, smoothness=5, outside=7))(
+    losses = objective(stylizer, LossWeights(content=2, style=3, smoothness=5, outside=7))(
         2 * STYLE[:, :, :48]
     )
     expected = 2 * losses.content + 3 * losses.style + 5 * losses.smoothness + 7 * losses.outside
@@ -135,7 +134,7 @@ def test_each_region_has_its_own_mix(stylizer):
     parted = torch.cat([STYLE[:, :, :48, :32], other[:, :, :48, 32:]], dim=3)
     swapped = torch.cat([other[:, :, :48, :32], STYLE[:, :, :48, 32:]], dim=3)
     losses = Objective(
-        stylizer.encoder, Weights(), CONTENT, [STYLE, other], regions, [[1.0, 0.0], [0.0, 1.0]]
+        stylizer.encoder, LossWeights(), CONTENT, [STYLE, other], regions, [[1.0, 0.0], [0.0, 1.0]]
     )
     assert losses(parted).style < losses(swapped).style / 5
 
@@ -145,23 +144,23 @@ def test_a_mix_lies_between_its_styles(stylizer):
 
     def loss(share, picture):
         mix = [[share, 1 - share]]
-        made = Objective(stylizer.encoder, Weights(), CONTENT, [STYLE, other], [None], mix)
+        made = Objective(stylizer.encoder, LossWeights(), CONTENT, [STYLE, other], [None], mix)
         return made(picture).style
 
     assert loss(1.0, STYLE[:, :, :48]) < loss(0.5, STYLE[:, :, :48]) < loss(0.0, STYLE[:, :, :48])
 
 
 def test_only_what_is_named_counts(stylizer):
-    content_only = objective(stylizer, Weights(style_taps=[]))(STYLE[:, :, :48])
+    content_only = objective(stylizer, LossWeights(style_taps=[]))(STYLE[:, :, :48])
     assert content_only.style == 0
-    style_only = objective(stylizer, Weights(content_taps=[]))(CONTENT)
+    style_only = objective(stylizer, LossWeights(content_taps=[]))(CONTENT)
     assert style_only.content == 0
     assert style_only.style > 0
 
 
 def test_pooling_by_mean_gives_other_features(stylizer):
     by_max, by_mean = (
-        objective(stylizer, Weights(pooling=pooling))(STYLE[:, :, :48]).style
+        objective(stylizer, LossWeights(pooling=pooling))(STYLE[:, :, :48]).style
         for pooling in ("max", "average")
     )
     assert by_max != by_mean
@@ -169,7 +168,7 @@ def test_pooling_by_mean_gives_other_features(stylizer):
 
 def test_a_layer_that_the_encoder_lacks_is_refused_with_those_it_has(stylizer):
     with pytest.raises(ParameterError, match=r"has no relu5_1; choose from relu1_1, relu1_2"):
-        objective(stylizer, Weights(content_taps=["relu5_1"]))
+        objective(stylizer, LossWeights(content_taps=["relu5_1"]))
 
 
 def test_every_layer_can_be_named(stylizer):

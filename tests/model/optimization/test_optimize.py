@@ -10,18 +10,19 @@ from model.color import color_moments
 from model.controls import Controls, fit_style
 from model.errors import ParameterError
 from model.images import flatten, read_image
+from model.losses import range_loss
 from model.networks.encoder import TAPS
 from model.optimization.descent import Budget
-from model.optimization.objective import Weights, outside_loss
+from model.optimization.objective import LossWeights
 from model.optimization.optimize import (
     Optimization,
     build_objective,
     noise,
     optimize,
     refinement,
-    tensor,
 )
 from model.painting import Painting
+from model.pixels import network_input
 from model.stylizer import Stylizer
 from tests.pictures import difference, painting, photo
 
@@ -61,11 +62,11 @@ def test_the_start_is_what_was_asked_for(stylizer, style):
 
 def test_a_refinement_starts_from_adains_result_in_the_colors_of_the_style(stylizer, style):
     known = np.asarray(stylizer.stylize(photo(), style))
-    plan, wanted = Painting.plan(photo(), 1), color_moments(tensor(stylizer, painting()))
+    plan, wanted = Painting.plan(photo(), 1), color_moments(network_input(painting()))
     for painted in (known, None):
         first = next(optimize(stylizer, plan, [painting()], refinement(1, SIZE), painted))
         image = Image.fromarray(known)
-        own, made = (color_moments(tensor(stylizer, x)) for x in (image, first.picture()))
+        own, made = (color_moments(network_input(x)) for x in (image, first.picture()))
         assert distance(made.mean, wanted.mean) < 0.3 * distance(own.mean, wanted.mean)
         assert difference(first.picture(), image) < difference(first.picture(), photo())
 
@@ -81,9 +82,9 @@ def test_noise_is_the_same_for_one_seed(stylizer):
     "options",
     [
         {"optimizer": "adam"},
-        {"weights": Weights(style_by="statistics")},
-        {"weights": Weights(pooling="average")},
-        {"weights": Weights(content_taps=["relu3_1"], style_taps=["relu1_2", "relu2_2"])},
+        {"weights": LossWeights(style_by="statistics")},
+        {"weights": LossWeights(pooling="average")},
+        {"weights": LossWeights(content_taps=["relu3_1"], style_taps=["relu1_2", "relu2_2"])},
     ],
 )
 def test_every_choice_of_method(stylizer, options):
@@ -123,7 +124,7 @@ def test_every_control_of_a_painting(stylizer):
 
 
 def test_alpha_0_keeps_the_content(stylizer):
-    result = run(stylizer, controls={"alpha": 0.0}, weights=Weights(smoothness=0))[-1].picture()
+    result = run(stylizer, controls={"alpha": 0.0}, weights=LossWeights(smoothness=0))[-1].picture()
     assert difference(result, photo()) == 0
 
 
@@ -142,7 +143,7 @@ def test_a_refinement_ends_in_its_time_and_betters_the_losses(stylizer):
 def test_a_reconstruction_from_one_layer_resembles_the_picture(stylizer):
     """Figure 1 of the paper: a shallow layer knows the pixels, from which noise can be undone."""
     content = photo(64, 64)
-    weights = Weights(content_taps=["relu1_1"], style_taps=[], smoothness=0)
+    weights = LossWeights(content_taps=["relu1_1"], style_taps=[], smoothness=0)
     # As `adain explain` does it: of noise the pixels themselves are to change.
     made = run(stylizer, content, [content], steps=60, weights=weights, initial="noise", levels=1)
     assert difference(made[-1].picture(), content) < 0.25 * difference(made[0].picture(), content)
@@ -175,19 +176,17 @@ def test_ours_is_hardly_worse_than_the_textbooks_loop():
     optimization = Optimization(initial="content", style_size=256)
     *_, ours = optimize(stylizer, plan, [style], optimization)
     objective = build_objective(stylizer, plan, [fit_style(style, 256)], optimization.weights)
-    theirs = textbook(objective, tensor(stylizer, content), ours.step.number)
+    theirs = textbook(objective, network_input(content), ours.step.number)
     assert ours.step.total <= 1.05 * theirs
 
 
 def test_the_recolored_content_has_the_colors_of_the_style(stylizer):
     content, style = photo(), painting()
-    weights = Weights(smoothness=0)
+    weights = LossWeights(smoothness=0)
     plan = Painting.plan(content, 1)
     optimization = Optimization(weights=weights, budget=Budget(steps=1), style_size=SIZE)
     [start] = optimize(stylizer, plan, [style], optimization)
-    asked, own = (
-        color_moments(tensor(stylizer, each)) for each in (fit_style(style, SIZE), content)
-    )
+    asked, own = (color_moments(network_input(each)) for each in (fit_style(style, SIZE), content))
     made = color_moments(start.step.image)
     # Not all of them: what leaves the range is clipped.
     assert distance(made.mean, asked.mean) < 0.3 * distance(own.mean, asked.mean)
@@ -198,11 +197,11 @@ def test_the_recolored_content_has_the_colors_of_the_style(stylizer):
 
 def test_what_is_outside_the_range_is_held_back(stylizer):
     free, held = (
-        outside_loss(run(stylizer, steps=30, weights=Weights(outside=weight))[-1].step.image)
+        range_loss(run(stylizer, steps=30, weights=LossWeights(outside=weight))[-1].step.image)
         for weight in (0, 1000)
     )
     assert held < 0.7 * free
 
 
 def test_the_taps_are_the_default_layers():
-    assert tuple(Weights().style_taps) == TAPS
+    assert tuple(LossWeights().style_taps) == TAPS

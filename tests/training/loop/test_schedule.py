@@ -3,7 +3,7 @@ import math
 import pytest
 
 from training.errors import TrainingError
-from training.loop.schedule import Budget, Stage, learning_rate, parse_stages, stage_at
+from training.loop.schedule import Stage, TrainingBudget, learning_rate, parse_stages, stage_at
 
 
 def test_stages_are_read():
@@ -53,9 +53,9 @@ def test_the_rate_rises_then_falls_to_a_hundredth():
 
 
 def test_a_budget_is_in_steps_or_in_minutes():
-    assert Budget(200, None).fraction(50, 1e9) == 0.25
-    assert Budget(None, 2).fraction(10**9, 30) == 0.25
-    assert Budget(None, 2).fraction(0, 1e9) == 1
+    assert TrainingBudget(200, None).fraction(50, 1e9) == 0.25
+    assert TrainingBudget(None, 2).fraction(10**9, 30) == 0.25
+    assert TrainingBudget(None, 2).fraction(0, 1e9) == 1
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_a_budget_is_in_steps_or_in_minutes():
 )
 def test_a_budget_that_is_none_is_refused(budget):
     with pytest.raises(TrainingError, match="steps"):
-        Budget(*budget)
+        TrainingBudget(*budget)
