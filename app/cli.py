@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def describe(error: ValidationError) -> str:
-    """Return in one line which settings are wrong, and how."""
+    """Return one line that says which settings are invalid, and why."""
     from app.settings import PREFIX
 
     return "; ".join(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def load_stylizer(settings: Settings) -> Stylizer:
     """Load the model that the settings name."""
-    # Here, because importing torch takes seconds, which commands without a model need not wait.
+    # Imported here because torch takes seconds, and some commands need no model.
     from model.stylizer import Stylizer
 
     return Stylizer.load(

@@ -31,7 +31,7 @@ class Metrics:
         requests: answers by route, method and status.
         problems: errors by their code, those that were refused before any work among them.
         seconds: of whole requests, by route.
-        stage_seconds: of the stages of stylizations; Server-Timing tells the same of one request.
+        stage_seconds: of each stage of a stylization; Server-Timing has them for one request.
         batch_size: how many stylizations the model painted at once, counted for each of them.
         styles: styles of requests, by where their statistics came from.
         pixels: of stylized pictures.
@@ -92,7 +92,7 @@ class Metrics:
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count the answer to a request."""
-        # The route's own path: one series for each route, however many paths are asked for.
+        # The route's template, not the path: one series for each route.
         route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
         self.requests.labels(route, scope["method"], status).inc()
         self.seconds.labels(route).observe(seconds)

@@ -29,31 +29,31 @@ from app.main import create_app
 from app.settings import Settings
 
 MODEL = "model"
-# Beside stylizations: the page, the library, health checks.
+# Requests admitted beside stylizations: the page, the library, health checks.
 OTHER_REQUESTS = 100
-# The service has a log of its own.
+# The service writes its own access log.
 LOGGING = {"enable_access_log": False}
-# Of all of Ray's processes; a cluster's nodes need it too.
+# The environment of all Ray processes; the nodes of a cluster need it too.
 ENVIRONMENT = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "app.ray_service:middlewares",
     # Ray sends no usage statistics to its makers.
     "RAY_USAGE_STATS_ENABLED": "0",
-    # By default Ray's workers give way to everything else on the machine.
+    # By default Ray's workers run at a low priority.
     "RAY_worker_niceness": "0",
-    # Jobs go from service to model as they are, not through the object store. Ray's proxies stay,
-    # and so does the log.
+    # Jobs go from the service to the model directly, not through the object store. The two
+    # variables after it undo what this one changes besides.
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
     "RAY_SERVE_LOG_TO_STDERR": "1",
-    # Ray lets 4 MB pass; what is too large the service has refused.
+    # Ray's own limit is 4 MB; the service has already refused what is too large.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
-    # Ray's processes have other arenas before `reuse_freed_memory` asks for one.
+    # Ray's processes allocate arenas before `reuse_freed_memory` can limit them to one.
     "MALLOC_ARENA_MAX": "1",
 }
 
 
 class OneRequestId:
-    """Middleware of Ray's proxy, which would add an X-Request-ID of its own to ours."""
+    """Middleware of Ray's proxy, so that it adds no second X-Request-ID."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -102,7 +102,7 @@ def model(settings: Settings) -> Application:
             "max_replicas": max(settings.ray_replicas, settings.ray_max_replicas),
             "target_ongoing_requests": settings.max_batch,
         },
-        # One batch is painted while the next one comes together.
+        # One batch is painted while the next one gathers.
         max_ongoing_requests=2 * settings.max_batch,
         max_queued_requests=settings.max_requests,
         graceful_shutdown_timeout_s=settings.grace_seconds,
@@ -115,7 +115,7 @@ def service(settings: Settings, application: str | None = None) -> Any:
     """Return the deployment of the FastAPI app.
 
     Args:
-        settings: of the service.
+        settings: the service's settings.
         application: the one that the model belongs to; None: the service's own.
     """
 
@@ -127,7 +127,7 @@ def service(settings: Settings, application: str | None = None) -> Any:
         serve.ingress(build_app)(),
         name="service",
         logging_config=LOGGING,
-        # It works while the model does: what it needs of the CPU is a few per cent.
+        # The service needs a few per cent of a CPU while the model works.
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=settings.max_requests + OTHER_REQUESTS,
         graceful_shutdown_timeout_s=settings.grace_seconds,
@@ -149,7 +149,7 @@ def run(settings: Settings) -> None:
     try:
         start(settings)
         stop.wait()
-        # First the service, which finishes what it has accepted; the proxy would not let it.
+        # Delete the service first: it finishes its requests, which the proxy would cut off.
         serve.delete("service")
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
@@ -172,6 +172,6 @@ def start(settings: Settings) -> None:
         applications = serve.status().applications.values()
         deployments = [each for of in applications for each in of.deployments.values()]
         failed = [each.message for each in deployments if each.status == "DEPLOY_FAILED"]
-        # A traceback, whose last line is the error.
+        # The message is a traceback; its last line is the error.
         reason = [*failed, str(error)][0].strip().splitlines()[-1]
         raise ServiceError("not-ready", f"Ray could not start the service: {reason}") from error

@@ -1,4 +1,4 @@
-"""The requests in work: which stage each stylization has reached."""
+"""The requests in work, and the stage of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.painting import Painting
 
 
 class Status(BaseModel):
-    """Where a request is."""
+    """The stage of a request."""
 
     stage: Stage = Field(examples=["queued"])
     ahead: int = Field(examples=[1], description="requests that the model paints before this one")
@@ -71,7 +71,7 @@ class RequestRegistry:
         return self._entries[id]
 
     def status(self, entry: Entry) -> Status:
-        """Return where a request is."""
+        """Return a request's stage, and how many are ahead of it."""
         if entry.stage != "queued":
             return Status(stage=entry.stage, ahead=0)
         entries = list(self._entries.values())

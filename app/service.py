@@ -17,7 +17,7 @@ from app.registry import RequestRegistry
 from app.settings import Settings
 
 logger = logging.getLogger("adain")
-# By device type: what a request may cost, about ten seconds on two CPU cores.
+# The default limit by device type: about ten seconds of work on two CPU cores.
 DEFAULT_MAX_SIZE = {"cuda": 4096, "cpu": 2048}
 
 
@@ -26,7 +26,7 @@ class Service:
     """What the routes work with.
 
     Attributes:
-        settings: of the service.
+        settings: the service's settings.
         engine: runs the model.
         library: saved styles.
         cache: uploaded styles, encoded.
@@ -69,7 +69,7 @@ class Service:
         self.metrics.describe(self._model)
 
     async def open_library(self) -> None:
-        """Open the library: the first visitor need not wait, and a failure is in the log.
+        """Open the library, so that the first request need not wait and a failure is logged.
 
         Without its library the service still stylizes; each use of the library tries again.
         """

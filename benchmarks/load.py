@@ -40,7 +40,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8, 16, 64])
-    parser.add_argument("--seconds", type=int, default=40, help="of each row")
+    parser.add_argument("--seconds", type=int, default=40, help="length of each row")
     parser.add_argument("--side", type=int, default=256)
     args = parser.parse_args()
     stylizer = Stylizer.load()

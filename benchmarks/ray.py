@@ -41,7 +41,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--seconds", type=int, default=20, help="of a round")
+    parser.add_argument("--seconds", type=int, default=20, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--requests", type=int, default=1000, help="while a replica is killed")

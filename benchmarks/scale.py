@@ -67,7 +67,7 @@ def needs(daily: float, side: int, cores: dict[str, float], gpu_tflops: float) -
 
     Args:
         daily: pictures.
-        side: of the results.
+        side: side of the results, in pixels.
         cores: core seconds from `measure`.
         gpu_tflops: that a GPU sustains in convolutions; a multiply-add is two operations.
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 # Inside the square root, as in the authors' code: keeps the gradient and the division finite
 # where a channel is constant.
 EPSILON = 1e-5
-# Of the parts that statistics are taken over: sums of so many float32 lose no digits that matter.
+# Statistics are taken over parts of this size: sums of so many float32 lose no digits that matter.
 PART_POSITIONS = 2**15
 
 
@@ -46,7 +46,7 @@ def mean_and_variance(features: Tensor, region: Tensor | None = None) -> tuple[T
     """Return both as `channel_statistics` needs them, N x C x 1 x 1, float32."""
     if features.requires_grad or features.device.type != "cpu":
         return mean_and_variance_at_once(features, region)
-    # On the CPU it is the memory that takes the time: parts of some rows stay in its caches.
+    # On a CPU memory bandwidth is the limit: parts of a few rows stay in the cache.
     rows = max(1, PART_POSITIONS // features.shape[3])
     parts = torch.split(features, rows, 2)
     regions = [None] * len(parts) if region is None else torch.split(region, rows, 2)
@@ -65,7 +65,7 @@ def mean_and_variance_at_once(
     """Return the same, computed from all features together."""
     if region is not None:
         features = features.float()
-        # An empty region has no statistics; any finite ones will do, as none of them is used.
+        # The statistics of an empty region are never used; they only must be finite.
         total = region.sum(dim=(2, 3), keepdim=True).clamp_min(EPSILON)
         mean = (features * region).sum(dim=(2, 3), keepdim=True) / total
         variance = ((features - mean).square() * region).sum(dim=(2, 3), keepdim=True) / total
@@ -117,7 +117,7 @@ class Affine(NamedTuple):
 
 
 def adain(style: ChannelStatistics, content: ChannelStatistics) -> Affine:
-    """Return what gives content features the style's channel statistics (paper, eq. 8).
+    """Return the map that gives content features the style's channel statistics (paper, eq. 8).
 
     t = sigma(s) * (f(c) - mu(c)) / sigma(c) + mu(s), as one multiplication and one addition.
 

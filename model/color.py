@@ -11,10 +11,9 @@ from torch import Tensor
 
 from model.pixels import to_pixels, to_tensor
 
-# Least variance that is divided by, of colours in [0, 1]: below are steps of 8 bits, not colours.
+# The least variance of colours in [0, 1] to divide by: less is quantization to 8 bits.
 MIN_VARIANCE = 1e-4
-# Rows of a picture that are worked on at once, where its pixels are bytes: what a huge one takes as
-# floats would not fit the memory.
+# Rows of a uint8 picture that are converted to float at once: all of a huge one would not fit.
 ROWS = 256
 
 
@@ -37,7 +36,7 @@ def color_moments(image: Tensor, region: Tensor | None = None) -> ColorMoments:
         mean = colors.mean(2)
         centered = colors - mean[:, :, None]
         return ColorMoments(mean, centered @ centered.mT / colors.shape[2])
-    # An empty region has no colours; any finite moments will do, as none of them is used.
+    # The moments of an empty region are never used; they only must be finite.
     counts = region.flatten(2).double().clamp_min(torch.finfo().eps)
     total = counts.sum(2)
     mean = (colors * counts).sum(2) / total
@@ -82,13 +81,13 @@ class RunningColors:
         """Take in 1 x 3 x H x W in [0, 1]; `region` as in `color_moments`."""
         colors = image.flatten(2).double()
         counts = torch.ones_like(colors[:, :1]) if region is None else region.flatten(2).double()
-        # Of colours in [0, 1], a difference of float64 sums loses no digits that matter.
+        # For colours in [0, 1], the difference of float64 sums loses no digits that matter.
         self._count = self._count + counts.sum(2)
         self._sum = self._sum + (colors * counts).sum(2)
         self._products = self._products + (colors * counts) @ colors.mT
 
     def result(self) -> ColorMoments:
-        """Return the moments of all parts; of none, any finite ones."""
+        """Return the moments of all parts; without parts, any finite moments."""
         count = self._count.clamp_min(torch.finfo().eps)
         mean, products = self._sum / count, self._products / count[:, :, None]
         return ColorMoments(mean, products - mean[:, :, None] * mean[:, None, :])

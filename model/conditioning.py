@@ -1,4 +1,4 @@
-"""What a decoder is told of a style for one content: everything that is not the content itself."""
+"""The conditions of a decoder: a style as one content takes it on."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from model.style import Change, Style, mix
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """A style as a content takes it on.
+    """The input of a decoder beside the content's features.
 
     Attributes:
         taps: AdaIN at relu1_1, relu2_1, relu3_1 and relu4_1.
-        modulation: of the decoder, N x M; None where it has none.
+        modulation: scales and shifts for the decoder, N x M; None if it has none.
         base: gives the content's pixels the style's colours.
         ink: the root of the covariance of the style's colours, N x 3 x 3, float64: takes whitened
             colours to the style's own. It is 0 where nothing is to be painted.
-        changes: of the decoder's convolutions, by name, where the style is practised.
+        changes: what a practised style adds to the decoder's convolutions, by name.
     """
 
     taps: tuple[Affine, ...]
@@ -36,7 +36,7 @@ class Condition:
 def condition(
     style: Style, content: Style, *, alpha: float = 1.0, preserve_color: bool = False
 ) -> Condition:
-    """Return what the decoder is told.
+    """Return a style as a content takes it on.
 
     Args:
         style: of N or 1 pictures.
@@ -53,7 +53,7 @@ def condition(
         tuple(adain(s, c) for s, c in zip(style.taps, content.taps, strict=True)),
         style.modulation,
         transport(content.colors, style.colors),
-        # Least variance 0: a grey style stays grey whatever the network paints.
+        # No least variance here: a grey style stays grey whatever the network paints.
         alpha * power(style.colors.covariance, 0.5, 0.0),
         style.changes,
     )

@@ -1,4 +1,4 @@
-"""The features of the contents painted last: another style or control costs the decoder alone."""
+"""A cache of contents' features: the next style on the same picture runs only the decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ContentFeatures = tuple[Tensor, Sequence[Tensor]]
 
 
 class ContentCache:
-    """Features by the pixels that they are of, those unused for longest displaced first."""
+    """An LRU cache of features, by the pixels that they were computed from."""
 
     def __init__(self, capacity: int) -> None:
         """Keep at most `capacity` bytes."""

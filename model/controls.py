@@ -12,7 +12,7 @@ from PIL import Image
 from model.errors import ParameterError
 from model.images import flatten, normalize, resize_shortest, to_mask
 
-# Pixels: longest side of a result; shorter side at which a style is seen.
+# In pixels: the least longest side of a result, and bounds of the shorter side of a style.
 MIN_SIZE = 16
 MIN_STYLE_SIZE = 64
 MAX_STYLE_SIZE = 1024
@@ -20,7 +20,7 @@ DEFAULT_STYLE_SIZE = 512
 # Most bytes of content features that are kept for the next call: a content of 512 x 512 pixels
 # takes 66 MiB in bfloat16 and 130 in float32.
 CONTENT_CACHE_BYTES = 512 * 2**20
-# A style far from square would grow without bound as its shorter side grows to style_size.
+# Bounds the longer side of a style that is far from square.
 MAX_STYLE_ASPECT = 4
 
 
@@ -90,7 +90,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def check_count(name: str, count: int, styles: int) -> None:
-    """Raise ParameterError unless there is one of `name` (a plural) per style."""
+    """Raise ParameterError unless `count` equals the number of styles; `name` is a plural."""
     if count != styles:
         raise ParameterError(
             f"there must be as many {name} as styles, {styles}, and there are {count}",
@@ -121,7 +121,7 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float
 
 
 def fit_style(style: Image.Image, style_size: int) -> Image.Image:
-    """Return a style as the encoder is to see it: RGB, `style_size` pixels on the shorter side.
+    """Return a style as the encoder sees it: RGB, `style_size` pixels on the shorter side.
 
     A style that was fitted before comes out as it went in.
 

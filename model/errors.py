@@ -1,11 +1,11 @@
-"""The one family of errors that a user can cause, each with a machine code and a plain sentence."""
+"""Errors that a user can cause and mend, each with a code and a sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class AdainError(Exception):
-    """Something the caller can mend; the message says what was wrong and what to do.
+    """An error that the caller can mend; the message says what was wrong and what to do.
 
     Attributes:
         code: stable name of the kind of error; the HTTP layer maps it to a status.
@@ -62,7 +62,7 @@ class DeviceError(AdainError):
 
 @contextmanager
 def naming(subject: object) -> Iterator[None]:
-    """Put `subject`, such as a file or a form field, before the message of an error from within."""
+    """Prefix the message of an error with `subject`, such as a file or a form field."""
     try:
         yield
     except AdainError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Of the files that hold a practised style.
+# The suffix of files that hold a practised style.
 STYLE_SUFFIX = ".adain"
 
 
@@ -17,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A full disk, an error or a kill never leaves half a file under the name.
     """
-    # A name of its own length: that of `path` may be as long as the file system allows.
+    # Not derived from the name of `path`, which may be as long as the file system allows.
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         yield partial

@@ -1,4 +1,4 @@
-"""Pictures: bytes <-> upright 8-bit sRGB PIL images <-> tensors."""
+"""Pictures: files to upright 8-bit sRGB images of Pillow, and back."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
 
-# JPEG reads the MPO files of phones too.
+# The JPEG plugin also reads the MPO files of phones.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 WRITE_FORMATS = ("png", "jpeg", "webp")
 DEFAULT_MAX_PIXELS = 40_000_000
-# Three GiB in RGB: far more than a picture has, and less than a header can announce.
+# 3 GiB in RGB: more than real pictures have, and less than a header can announce.
 MAX_PIXELS = 2**30
 DEFAULT_QUALITY = 90
-# zlib's fastest: a stylized picture is as good as incompressible, and level 6 takes several times
-# as long for a file that is a few per cent smaller.
+# zlib's fastest level: stylized pictures hardly compress, and level 6 takes several times as long
+# for a file that is a few per cent smaller.
 PNG_COMPRESS_LEVEL = 1
 WHITE = (255, 255, 255)
 # ICC colour spaces (ICC.1:2022, table 19) by the Pillow mode that they apply to.
@@ -70,7 +70,7 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
             "these bytes are no JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP picture"
         ) from error
     except Exception as error:
-        # Pillow's parsers raise whatever a damaged file trips them into: OSError, SyntaxError,
+        # A damaged file can raise almost anything in Pillow's parsers: OSError, SyntaxError,
         # ValueError, struct.error, IndexError, KeyError, zlib.error and more.
         raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
 
@@ -126,21 +126,21 @@ def normalize(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return the image turned as its EXIF orientation says; damaged EXIF says nothing."""
+    """Return the image turned by its EXIF orientation; damaged EXIF is ignored."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
-        # The picture itself is whole: its metadata must not cost the user the result.
+        # The pixels are sound; damaged metadata must not cost the user the result.
         return image.copy()
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
     """Return the colours of any Pillow mode, without transparency, as L, RGB or CMYK."""
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255 where 65535 is white.
+        # Pillow's own conversion clips at 255, but white is 65535.
         return Image.fromarray(np.rint(np.asarray(image) / 257.0).astype(np.uint8))
     if image.mode in ("I", "F"):
-        # Nothing says what white is in 32 bits: the picture's own range is stretched.
+        # 32-bit files do not say what white is, so stretch the picture's own range.
         values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
         values -= values.min()
         return Image.fromarray(np.rint(values * (255.0 / (values.max() or 1.0))).astype(np.uint8))

@@ -46,7 +46,7 @@ def gram_loss(result: Tensor, target: Tensor) -> Tensor:
 
 
 def statistics(features: Tensor, region: Tensor | None = None) -> Tensor:
-    """Return what AdaIN knows of features in the place of a Gram matrix, B x N x 2."""
+    """Return mean and deviation of each channel, which AdaIN compares in place of Gram matrices."""
     of = channel_statistics(features, region)
     return torch.cat([of.mean, of.std], dim=2)[..., 0]
 

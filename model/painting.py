@@ -1,4 +1,4 @@
-"""One stylization as pictures see it: what is painted, and what becomes of the painted pixels."""
+"""One stylization before and after the networks: its inputs, checked, and its result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STANDARD_CONTROLS = Controls()
 # eq=False: nothing compares paintings, and comparing their pixels would be slow.
 @dataclass(frozen=True, slots=True, eq=False)
 class Painting:
-    """A content and its controls, checked; no network is needed for what is done here.
+    """A content with its controls, checked and brought to size.
 
     Attributes:
         content: RGB, in the size of the result.
@@ -92,7 +92,7 @@ class Painting:
             painted = keep_color(painted, np.asarray(self.content), opacity)
         result = Image.fromarray(painted)
         if self.masks is not None:
-            # What no mask covers is the content to the pixel.
+            # Where no mask is, the content shows unchanged.
             covered = functools.reduce(ImageChops.add, self.masks)
             result = Image.composite(result, self.content, covered)
         if self.opacity is not None:

@@ -34,7 +34,7 @@ def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
 
 def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> Tensor:
     """Return H x W x C or H x W uint8 pixels as 1 x C x H x W float32 in [0, 1], channels last."""
-    # To the device as bytes, a quarter of what floats take.
+    # Sent to the device as bytes, a quarter of the size of floats.
     tensor = torch.tensor(pixels, device=device).view(1, *pixels.shape[:2], -1)
     return tensor.permute(0, 3, 1, 2).float().div_(255)
 

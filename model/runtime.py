@@ -88,19 +88,19 @@ def reuse_freed_memory() -> None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether `error` says that a device's memory is exhausted."""
-    # PyTorch has a class for CUDA's exhausted memory, and only a message for the CPU's.
+    # PyTorch has an exception class for CUDA's out-of-memory errors, but not for the CPU's.
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)
 
 
 @contextmanager
 def within_memory(device: torch.device) -> Iterator[None]:
-    """Raise DeviceError, which says what to do, where work on a picture exhausts the memory."""
+    """Turn an out-of-memory error into a DeviceError that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        # Without its frames, which hold the tensors that filled the memory.
+        # Drop the traceback: its frames hold the tensors that filled the memory.
         reason = error.with_traceback(None)
         raise DeviceError(
             f"the picture does not fit the memory of {device}; choose a smaller size"

@@ -1,4 +1,4 @@
-"""Signals that ask long work to stop, between two of its steps."""
+"""Signals that ask long work to stop between two steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a style is to the networks: all that is kept of a style picture."""
+"""A style as the networks see it: all that is kept of a style picture."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from model.color import ColorMoments, color_moments
 from model.errors import ParameterError
 from model.images import read_image
 
-# Of the bytes that a style is stored in; those of another version are refused.
+# The version of the format that styles are stored in; other versions are refused.
 VERSION = 1
-# Of relu1_1, relu2_1, relu3_1 and relu4_1.
+# Channels of relu1_1, relu2_1, relu3_1 and relu4_1.
 CHANNELS = (64, 128, 256, 512)
 SHAPES: dict[str, tuple[int, ...]] = {
     **{f"mean{tap}": (1, channels, 1, 1) for tap, channels in enumerate(CHANNELS, 1)},
@@ -32,13 +32,13 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
-# The largest number that a style's file may hold. What networks make of pictures stays far below.
+# The largest magnitude in a style's file; the statistics of real pictures stay far below.
 LARGEST = 1e5
 DTYPES = (torch.float16, torch.float32, torch.float64)
 
 
 class Change(NamedTuple):
-    """What is added to a convolution's weight for one style: `left` times `right`, of rank R.
+    """A change of a convolution's weight for one style: `left` times `right`, of rank R.
 
     As Hu et al. 2021, "LoRA: low-rank adaptation of large language models".
 
@@ -65,7 +65,7 @@ class Style:
         colors: moments of the colours.
         modulation: what the decoder makes of all this, N x M, float32; None where it makes nothing.
         weights: fingerprint of the encoder and the decoder that the style is for.
-        changes: of the decoder's convolutions, by name, where the style is practised.
+        changes: what a practised style adds to the decoder's convolutions, by name.
         detail: that the style is painted with where nothing else is said, in [-1, 1].
         picture: the file of the style picture, where the style is kept without one.
     """
@@ -205,8 +205,8 @@ def read_style_file(
 
     Args:
         data: the file.
-        layout: of the styles that the loaded model understands.
-        max_pixels: of the picture.
+        layout: what the styles of the loaded model look like.
+        max_pixels: the most pixels that the picture may have.
 
     Raises:
         AdainError: the file is damaged, is for another model, or carries no picture that can be
@@ -220,7 +220,7 @@ def read_style_file(
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ParameterError where a file's tensors make no style."""
+    """Raise ParameterError if a file's tensors are not those of a style."""
     damaged = "this style file is damaged"
     for name, shape in SHAPES.items():
         found = tuple(tensors[name].shape) if name in tensors else "absent"
@@ -232,7 +232,7 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
             raise ParameterError(f"{damaged}: {name[:40]} is no part of a style")
         if tensor.ndim != len(SHAPES.get(name, (1, 1))):
             raise ParameterError(f"{damaged}: {name[:40]} has {tensor.ndim} dimensions")
-        # not <=: of what is not a number, every comparison is false
+        # every comparison with NaN is false
         if tensor.dtype not in DTYPES or not (tensor.abs() <= LARGEST).all():
             raise ParameterError(f"{damaged}: {name[:40]} must hold numbers up to {LARGEST:g}")
         if part in ("left", "right"):

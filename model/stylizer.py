@@ -40,7 +40,7 @@ from model.style import Style, StyleLayout, measure
 from model.tiling import OnTile, stylize_tiles
 from model.transfer import Transfer
 
-# Painted in tiles above this, which take about twice the time and the memory of one tile.
+# Larger pictures are painted in tiles, in about twice the time and the memory of one tile.
 MAX_UNTILED_PIXELS = 2048 * 2048
 TILE = 768
 MIN_TILE = 64
@@ -55,7 +55,7 @@ class Stylizer:
     Attributes:
         encoder, decoder: the networks, frozen.
         device, dtype: where and in which precision they run.
-        fingerprint: of the weights; styles are made by it and for it.
+        fingerprint: the weights' fingerprint; a style belongs to the weights that made it.
         layout: what its styles look like.
         encoder_path, decoder_path: the files that they came from, where they came from files.
     """
@@ -225,7 +225,7 @@ class Stylizer:
     def _paint_one(
         self, pixels: np.ndarray, transfer: Transfer, tile: int | None, on_tile: OnTile
     ) -> np.ndarray:
-        """Paint with the first of several ways that the memory suffices for."""
+        """Paint at once, or in tiles if the memory does not suffice."""
         if tile is not None:
             sides = [tile]
         elif pixels.shape[0] * pixels.shape[1] <= MAX_UNTILED_PIXELS:
@@ -244,7 +244,7 @@ class Stylizer:
     def _paint_in(
         self, side: int, pixels: np.ndarray, transfer: Transfer, on_tile: OnTile
     ) -> np.ndarray:
-        """Paint in tiles of `side` pixels, or as a whole what is no larger."""
+        """Paint in tiles of `side` pixels, or a picture that is no larger at once."""
         if max(pixels.shape) <= side:
             return self._paint_whole([pixels], [transfer])[0]
         return stylize_tiles(
@@ -289,7 +289,7 @@ class Stylizer:
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.
         network.to(self.device).to(memory_format=torch.channels_last)
-        # The weights of a Decoder are folded with a style, and only then rounded.
+        # A Decoder's weights stay float32: they are rounded after a style is folded into them.
         if not isinstance(network, Decoder):
             network.to(self.dtype)
         return network.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Exact stylization in tiles: the memory it takes is the tile's, whatever the picture's size.
+"""Exact stylization in tiles: the memory depends on the tile, not on the picture.
 
 AdaIN needs the channel statistics of the whole content, and so do its colours: there are two passes
 over the tiles, one that measures them, and one that encodes each tile again and paints it by what
@@ -23,11 +23,11 @@ from model.conditioning import Condition
 from model.pixels import STRIDE, to_pixels
 from model.style import CHANNELS, Style
 
-# Of the encoder, in positions of relu4_1. What a position sees reaches 30 pixels beyond its own
+# The encoder's halo, in positions of relu4_1. What a position sees reaches 30 pixels beyond its own
 # 8x8: 2 convolutions at full size, 2 at a half, 4 at a quarter and 1 at an eighth, 2 + 4 + 16 + 8.
 HALO = 4
-# Called after each tile with how many are done, and how many there are in both passes; raising an
-# error ends the work.
+# Called after each tile with how many are done and how many there are, both passes counted; an
+# error that it raises ends the work.
 OnTile = Callable[[int, int], None]
 
 
@@ -50,7 +50,7 @@ class Window:
         )
 
     def of(self, features: Tensor, stride: int) -> Tensor:
-        """Return this part of N x C x H x W, of which a position of relu4_1 has stride x stride."""
+        """Return the window of N x C x H x W features with stride x stride values a position."""
         rows, columns = self.slices(stride)
         return features[:, :, rows, columns]
 
@@ -96,7 +96,7 @@ class RunningStatistics:
         self._parts.append((count_of(features, region), *mean_and_variance(features, region)))
 
     def result(self) -> ChannelStatistics:
-        """Return the statistics of all parts; of none, any finite ones, as none of them is used."""
+        """Return the statistics of all parts; without parts, any finite statistics."""
         _, mean, variance = merge(self._parts)
         return ChannelStatistics(mean, (variance + EPSILON).sqrt())
 
@@ -120,14 +120,14 @@ class RunningStyle:
 
 
 class TiledWork(Protocol):
-    """What is done to each tile."""
+    """The work on each tile."""
 
     @property
     def measured(self) -> Sequence[Tensor | None]:
         """What the content's own style is taken over; None is everything."""
 
     def conditions(self, contents: Sequence[Style]) -> list[Condition]:
-        """Return what the decoder is told of contents, one for each of `measured`."""
+        """Return the decoder's conditions for contents, one for each of `measured`."""
 
     def paint(
         self,
@@ -154,7 +154,7 @@ def stylize_tiles(
         pixels: H x W x 3, uint8; the sides are multiples of 8.
         work: measures and paints.
         tile: side of a tile in pixels; its halo comes on top.
-        halo: of the decoder, in positions of relu4_1.
+        halo: the decoder's halo, in positions of relu4_1.
         encode: pixels to 1 x 3 x H x W and its features.
         on_tile: hears of the progress.
 
@@ -165,7 +165,7 @@ def stylize_tiles(
     parts = windows(height, width, max(1, tile // STRIDE))
 
     def look(inner: Window) -> tuple[Tensor, list[Tensor]]:
-        """Return the window's pixels and features, which its surroundings have a part in."""
+        """Return the window's pixels and features, computed with its surroundings."""
         outer = inner.grown(HALO, height, width)
         image, taps = encode(pixels[outer.slices()])
         here = inner.within(outer)

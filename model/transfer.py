@@ -1,4 +1,4 @@
-"""From a content's features to the picture, as the controls of one painting want it."""
+"""From a content's features to the picture, under the controls of one painting."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Transfer:
     ) -> None:
         self._painting, self._decoder = painting, decoder
         moved = [style.to(device) for style in styles]
-        # What nobody sees, such as the black behind a cut-out, has no say in the statistics.
+        # Transparent pixels, such as the black behind a cut-out, do not count in the statistics.
         visible = None if painting.opacity is None else to_region(painting.opacity, device)
         self.measured: list[Tensor | None] = [visible]
         self.shares: list[Tensor] = []
@@ -54,7 +54,7 @@ class Transfer:
             self.shares = normalize_shares(weighted)
 
     def conditions(self, contents: Sequence[Style]) -> list[Condition]:
-        """Return what the decoder is told; `contents` are the content's own, as `measured`."""
+        """Return the decoder's conditions; `contents` are the content's own, as `measured`."""
         painting = self._painting
         if painting.alpha < 1:
             contents = [replace(own, modulation=self._decoder.modulate(own)) for own in contents]

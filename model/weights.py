@@ -22,16 +22,16 @@ from model.networks.encoder import LAYERS, TAPS, Encoder
 from model.networks.plain_decoder import PlainDecoder
 from model.networks.style_network import StyleNetwork
 
-# On the painted picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor
-# of LEVEL, and that of the median filter of the first two taps within SPREAD; deeper filters answer
-# to things that the painting does not show. The bundled encoder is off by 1.5 and 1.5; the same
-# function with its filters' scales spread by e is off by 2.8 and 2.5, random filters by 7 and 8.
+# On the picture of `dead_leaves`, the mean activation of each tap must be 1 within a factor of
+# LEVEL, and that of the median filter of the first two taps within SPREAD; deeper filters respond
+# to things that the picture does not show. The bundled encoder is off by 1.5 and 1.5; the same
+# function with its filters' scales spread by e by 2.8 and 2.5, random filters by 7 and 8.
 LEVEL = 3.0
 SPREAD = 2.0
 PROBE_SIDE = 128
-# What networks are called where their class's name is not what people call them.
+# The names of networks in messages, where the class's name will not do.
 KINDS: dict[type[nn.Module], str] = {PlainDecoder: "decoder", StyleNetwork: "style network"}
-# Layers of the decoder that are as wide as its widths say.
+# The decoder's layers whose outputs are as wide as `widths` says.
 WIDEST = ("conv4_1", "conv3_4", "conv2_2", "conv1_2")
 
 
@@ -80,7 +80,7 @@ def load_decoder(path: Path | None = None) -> Decoder | PlainDecoder:
     tensors = read_tensors("decoder", path)
     decoder: Decoder | PlainDecoder = PlainDecoder()
     if any(name.startswith("convolutions.") for name in tensors):
-        # Decoders of other widths are laid out as the file says.
+        # The file says how wide the decoder is.
         biases = [tensors.get(f"convolutions.{name}.bias") for name in WIDEST]
         decoder = Decoder([n if b is None else len(b) for n, b in zip(WIDTHS, biases, strict=True)])
     load_weights(decoder, path)
@@ -216,7 +216,7 @@ def dead_leaves(side: int) -> Tensor:
     for _ in range(2000):
         radius = 2.0 / math.sqrt(random.uniform((2.0 / side) ** 2, 1.0))
         center_y, center_x = random.uniform(0, side, 2)
-        # Colours of the world are mostly grey: one lightness, with a little of each channel.
+        # Colours in photographs are mostly grey: one lightness with a little of each channel.
         color = np.clip(random.uniform(0.05, 0.95) + random.normal(0, 0.12, 3), 0, 1)
         picture[(y - center_y) ** 2 + (x - center_x) ** 2 < radius**2] = color
     return torch.from_numpy(picture).permute(2, 0, 1)[None]

@@ -17,7 +17,7 @@ POOLED = ("conv1_2", "conv2_2", "conv3_4")
 
 
 class Answer(NamedTuple):
-    """What the classifier says of N pictures.
+    """The classifier's output for N pictures.
 
     Attributes:
         logits: N x classes.

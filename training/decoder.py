@@ -67,7 +67,7 @@ SHEET_CELL = 192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonSettings(PictureSettings):
-    """What a run is told, whatever the kind of its decoder."""
+    """The settings of a run for either kind of decoder."""
 
     content: Sequence[Path] = setting(
         "folders (at any depth) or zip files of content pictures", **SOURCES
@@ -90,7 +90,7 @@ class CommonSettings(PictureSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(CommonSettings):
-    """What a run of our decoder is told."""
+    """The settings of a run of our decoder."""
 
     crops: Sequence[str] = setting(
         "the run's stages, SIDE[xBATCH][@PERCENT] each, such as 128x6@30 256x2@70",
@@ -106,13 +106,15 @@ class Settings(CommonSettings):
         bounds=(0, 100),
     )
     width: float = setting("channels of a new decoder, times this", 1.0, bounds=(0.25, 4))
-    content_weight: float = setting("of the content loss", 1.5, bounds=(0, math.inf))
-    mean_weight: float = setting("of the distance of means", 4.0, bounds=(0, math.inf))
-    covariance_weight: float = setting("of the distance of covariances", 3.0, bounds=(0, math.inf))
+    content_weight: float = setting("weight of the content loss", 1.5, bounds=(0, math.inf))
+    mean_weight: float = setting("weight of the distance of means", 4.0, bounds=(0, math.inf))
+    covariance_weight: float = setting(
+        "weight of the distance of covariances", 3.0, bounds=(0, math.inf)
+    )
     identity_share: float = setting(
         "share of contents that are their own style", 0.06, bounds=(0, 1)
     )
-    identity_weight: float = setting("of these contents' pixel loss", 20.0, bounds=(0, math.inf))
+    identity_weight: float = setting("weight of their pixel loss", 20.0, bounds=(0, math.inf))
 
     def loss_weights(self) -> TermWeights:
         """Return what each loss counts."""
@@ -126,13 +128,13 @@ class Settings(CommonSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainSettings(CommonSettings):
-    """What a run of the paper's decoder is told."""
+    """The settings of a run of the paper's decoder."""
 
-    style_weight: float = setting("of the style loss", 10.0, bounds=(0, math.inf))
+    style_weight: float = setting("weight of the style loss", 10.0, bounds=(0, math.inf))
     identity_share: float = setting(
         "share of contents that are their own style", 0.15, bounds=(0, 1)
     )
-    identity_weight: float = setting("of these contents' pixel loss", 100.0, bounds=(0, math.inf))
+    identity_weight: float = setting("weight of their pixel loss", 100.0, bounds=(0, math.inf))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

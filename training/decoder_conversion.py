@@ -20,7 +20,7 @@ COMMAND = "from-pytorch-adain"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertSettings(Settings):
-    """What the conversion is told."""
+    """The settings of the conversion."""
 
     weights: Path = setting("the file decoder.pth", type=Path, positional=True)
     out: Path = setting("folder to write to", type=Path)

@@ -56,7 +56,7 @@ DEEPEST = tuple(LAYERS)[tuple(LAYERS).index("conv4_1") :]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchvisionSettings(Settings):
-    """What the conversion is told."""
+    """The settings of the conversion."""
 
     pictures: Sequence[Path] = setting("folders or zip files of photographs", **SOURCES)
     out: Path = setting("folder to write to", type=Path)

@@ -50,7 +50,7 @@ OPTIMIZATION_STEPS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings(Settings):
-    """What the evaluation is told."""
+    """The settings of the evaluation."""
 
     out: Path = setting("folder to write to", type=Path)
     content: Path = setting("folder of content pictures", EVALUATION / "content")
@@ -77,7 +77,7 @@ class EvaluateSettings(Settings):
         choices=("content", "recolored", "optimized"),
     )
     device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto")
-    precision: str = setting("of the stylization", "auto")
+    precision: str = setting("arithmetic of the networks", "auto")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from model.adain import ChannelStatistics, channel_statistics
 from model.losses import statistics_loss
 
-# Of a tap that its covariance is taken over, at most.
+# The most positions of a tap that its covariance is taken over.
 POSITIONS = 4096
 
 

@@ -22,14 +22,14 @@ WINDOW = 1.5
 STABILITY = 0.03**2 / 2
 # Rec. 709.
 LUMINANCE = (0.2126, 0.7152, 0.0722)
-# Of the palette: the side that pictures are scaled to, and directions of colour that are compared.
+# The palette distance: the side that pictures are scaled to, and how many directions are compared.
 PALETTE_SIDE = 128
 DIRECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one result is worth; all but `edges` and `structure` are better the smaller they are.
+    """The scores of one result; all but `edges` and `structure` are better the smaller they are.
 
     Attributes:
         covariance1 to covariance4: relative distance of the covariances of result and style at

@@ -49,7 +49,7 @@ STYLE_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(PictureSettings):
-    """What a run is told."""
+    """The settings of a run."""
 
     content: Sequence[Path] = setting(
         "folders (at any depth) or zip files of content pictures", **SOURCES
@@ -64,17 +64,17 @@ class Settings(PictureSettings):
     style_taps: Sequence[str] = setting(
         "layers that styles are compared at", STYLE_TAPS, type=str, nargs="+"
     )
-    style_weight: float = setting("of the style loss", 10.0, bounds=(0, math.inf))
-    smoothness: float = setting("of the total variation", 1.0, bounds=(0, math.inf))
+    style_weight: float = setting("weight of the style loss", 10.0, bounds=(0, math.inf))
+    smoothness: float = setting("weight of the total variation", 1.0, bounds=(0, math.inf))
     pixel_weight: float = setting(
-        "of the distance to the content's pixels", 0.0, bounds=(0, math.inf)
+        "weight of the distance to the content's pixels", 0.0, bounds=(0, math.inf)
     )
     encoder: Path | None = setting("weights in place of the bundled encoder", None, type=Path)
     network: Path | None = setting("weights to start from; else random ones", None, type=Path)
 
 
 class StyleNetworkLearner(BaseLearner):
-    """A network on its way.
+    """A style network in training.
 
     Attributes:
         terms: names of the losses.

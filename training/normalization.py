@@ -98,7 +98,7 @@ def read_pictures(files: Sequence[PictureFile]) -> list[Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """How the filters of a layer answer, over pictures and positions.
+    """The activity of a layer's filters over pictures and positions.
 
     Attributes:
         mean: mean activation of each filter, float32.

@@ -1,4 +1,4 @@
-"""What pictures are compared by while a decoder or a style learns: losses in a frozen encoder."""
+"""The losses of a decoder or a style in training, in a frozen encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.losses import (
     white,
 )
 
-# Of the losses at relu1_1 to relu4_1: deeper taps, larger strokes, and those are what is hard.
+# Weights of the losses at relu1_1 to relu4_1: deeper taps see larger strokes, which are harder.
 TAP_WEIGHTS = (4 / 15, 8 / 15, 16 / 15, 32 / 15)
 # The content's weight is that of `detail` 0, times this to the power of `detail`.
 DETAIL_BASE = 3.0
@@ -30,7 +30,7 @@ DETAIL_REACH = 1.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermWeights:
-    """What each loss counts."""
+    """The weight of each loss."""
 
     content: float = 1.5
     mean: float = 4.0
@@ -50,7 +50,7 @@ class Target:
 
     Attributes:
         style: without a modulation.
-        covariances: of its features at each tap, N x C x C each.
+        covariances: the covariances of its features at each tap, N x C x C each.
     """
 
     style: Style

@@ -1,4 +1,4 @@
-"""Practise a style: train what the decoder does for this one style, and nothing else.
+"""Practise a style: train what the decoder does for this style alone.
 
     python -m training.style painting.jpg --content photos --minutes 10 -o painting.adain
 
@@ -62,7 +62,7 @@ FOLDER = Path("OUTPUT.run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleSettings(PictureSettings):
-    """What a run of one style is told."""
+    """The settings of a run for one style."""
 
     painting: Path = setting("the style picture", type=Path, positional=True)
     content: Sequence[Path] = setting(
@@ -71,8 +71,8 @@ class StyleSettings(PictureSettings):
     output: Path = setting(f"the {STYLE_SUFFIX} file to write", short="-o", type=Path)
     out: Path = setting("folder for all else that the run writes", FOLDER, type=Path, free=True)
     rank: int = setting(
-        "of the changes of each convolution's weights; 0: the modulation alone learns, in a small "
-        "file",
+        "rank of the change of each convolution's weights; 0 trains the modulation alone, for a "
+        "small file",
         8,
         bounds=(0, 128),
     )
@@ -91,9 +91,11 @@ class StyleSettings(PictureSettings):
     )
     batch: int = setting("contents of a batch", 2, bounds=(1, 1e6))
     rate: float = setting("peak of the learning rate", 5e-3, bounds=(1e-8, 10))
-    content_weight: float = setting("of the content loss", 1.5, bounds=(0, 1e6))
-    mean_weight: float = setting("of the distance of means", 4.0, bounds=(0, 1e6))
-    covariance_weight: float = setting("of the distance of covariances", 3.0, bounds=(0, 1e6))
+    content_weight: float = setting("weight of the content loss", 1.5, bounds=(0, 1e6))
+    mean_weight: float = setting("weight of the distance of means", 4.0, bounds=(0, 1e6))
+    covariance_weight: float = setting(
+        "weight of the distance of covariances", 3.0, bounds=(0, 1e6)
+    )
     sheet_content: Path | None = setting(
         "contents of the sheet; else the first trained on", None, type=Path, free=True
     )
@@ -117,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def practise(settings: StyleSettings, stop: threading.Event) -> bool:
-    """Train to the end or to the stop, write the style as it is then; return whether it is done."""
+    """Train until the end or a stop, and write the style; return whether the run is complete."""
     process = Process.join(settings.device)
     with naming(settings.painting):
         picture = fit_style(read_image(settings.painting), settings.style_size)

@@ -20,7 +20,7 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class StylizeForm(BaseModel):
-    """Fields as they arrive; what depends on settings or on each other is checked later."""
+    """The fields as sent; `check_form` checks what depends on settings or other fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,7 +81,7 @@ class StylizeForm(BaseModel):
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
 
     def controls(self, masks: Sequence[Image.Image]) -> Controls:
-        """Return the controls; `masks` are the decoded pictures. The content is in its size."""
+        """Return the controls with the decoded masks; the content is already scaled to `size`."""
         return Controls(
             weights=self.weight or None,
             alpha=self.alpha,
@@ -114,7 +114,7 @@ def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
 
 
 def refuse_repeated(names: Iterable[str]) -> None:
-    """Raise ParameterError where a field came more than once that may come only once.
+    """Raise ParameterError if a field that may be sent once was sent several times.
 
     FastAPI takes the last one, so that the others would be lost without a word.
     """

@@ -15,7 +15,7 @@ router = APIRouter()
 
 @router.get("/livez", summary="Whether the process answers")
 async def livez() -> JSONResponse:
-    """Answer as long as the event loop turns."""
+    """Answer as long as the event loop runs."""
     return JSONResponse({"status": "alive"})
 
 

@@ -11,12 +11,12 @@ from starlette.responses import FileResponse, Response
 
 FOLDER = str(files("app") / "page")
 HEADERS = {
-    # Nothing from elsewhere, nothing inline; blob: for pictures that never leave the browser.
+    # No other origins, nothing inline; blob: is for pictures that stay in the browser.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    # Asked for again each time, and answered with 304: a new version is seen at once.
+    # The browser revalidates every time, so it sees a new version at once.
     "Cache-Control": "no-cache",
 }
 

@@ -10,7 +10,7 @@ REQUESTS_PATH = "/v1/requests"
 
 
 def takes_pictures(scope: Scope) -> bool:
-    """Whether a connection is a request that brings pictures, which take time and memory."""
+    """Return whether a request carries pictures, which cost time and memory."""
     return (
         scope["type"] == "http"
         and scope["method"] == "POST"

@@ -18,7 +18,7 @@ from model.errors import AdainError
 
 logger = logging.getLogger("adain")
 
-# The one table of our error codes: HTTP status, and a title that never varies.
+# All error codes, with their HTTP status and title.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed-body": (400, "The request body is malformed"),
     "unauthorized": (401, "A key is missing or unknown"),
@@ -47,7 +47,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "library-full": (507, "The style library is full"),
 }
 BY_STATUS = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
-# A form can have a thousand fields, each of them wrong.
+# A form can have a thousand wrong fields; describe the first few.
 MAX_DESCRIBED = 5
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 RETRY_AFTER_SECONDS = {
@@ -108,12 +108,12 @@ def problem(
     """Return the response for an error.
 
     Args:
-        scope: of the request, for its id.
+        scope: the request's scope, which has its id.
         code: names the kind of problem; a row of `PROBLEMS`, unless status and title are given.
         detail: a plain sentence for the person who sent the request.
         status, title: in place of the table's.
         limit, value: the bound that was passed, and what passed it.
-        field: of the form, where one caused it; of several that are alike with its number.
+        field: the form field that caused it, if one did, with its number where it may be repeated.
         headers: further response headers.
     """
     known_status, known_title = PROBLEMS.get(code, PROBLEMS["internal-error"])
@@ -165,7 +165,7 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if isinstance(error, BodyTooLargeError):
-        # What is left of the body is not read: the connection cannot be used again.
+        # The rest of the body stays unread, so the connection cannot be reused.
         headers["Connection"] = "close"
         return problem(
             request.scope,
@@ -219,13 +219,13 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
 
 
 async def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer a bug of ours, saying nothing of its inside."""
+    """Answer an unexpected error without revealing its details."""
     logger.error("unexpected error", exc_info=error, extra={"id": request_id(request.scope)})
     return problem(
         request.scope,
         "internal-error",
         "an unexpected error; our log has it under this instance",
-        # uvicorn closes the connection after a bug; a client that kept it would run into that.
+        # uvicorn closes the connection after an unexpected error; tell the client.
         headers={"X-Request-ID": request_id(request.scope), "Connection": "close"},
     )
 
@@ -246,13 +246,13 @@ def describe(error: dict[str, Any]) -> str:
 
 
 def field_of(error: dict[str, Any]) -> str | None:
-    """Return the field that one of pydantic's errors is about; of several alike with its number."""
+    """Return the field of one of pydantic's errors, with its number if it may be repeated."""
     names = [str(part + 1) if isinstance(part, int) else part for part in error["loc"][1:]]
     return " ".join(names) or None
 
 
 def finite_number(value: object) -> float | None:
-    """Return `value` as a number where it is one that JSON can hold."""
+    """Return `value` as a number if JSON can represent it, else None."""
     try:
         number = float(str(value))
     except ValueError:
@@ -261,7 +261,7 @@ def finite_number(value: object) -> float | None:
 
 
 def problem_responses(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI is to say of errors, by status."""
+    """Return OpenAPI's responses for errors, by status."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": description, "content": content}

@@ -1,4 +1,4 @@
-"""Which stage each stylization in work has reached: GET /v1/requests/{id}, and its events."""
+"""The stage of a stylization in work, and its events: /v1/requests/{id}."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ UNKNOWN = {404: "No stylization of this X-Request-ID is in work."}
 
 
 class RefinementView(BaseModel):
-    """Where a refinement is."""
+    """The progress of a refinement."""
 
     step: int = Field(examples=[12])
     seconds: float = Field(examples=[3.4], description="since it began")
-    fraction: float = Field(examples=[0.34], description="of the seconds that it was given")
+    fraction: float = Field(examples=[0.34], description="how much of its time is used")
     content: float = Field(examples=[0.21], description="content loss of the best picture so far")
     style: float = Field(examples=[0.05], description="its style loss")
     preview: str = Field(description="that picture, a small JPEG in base64")
@@ -86,12 +86,12 @@ async def events(service: CurrentService, entry: Named) -> AsyncIterator[ServerS
     response_class=Response,
 )
 async def end(entry: Named) -> None:
-    """Let the request be answered with the best picture so far; without a refinement, as it is."""
+    """End the refinement: the request is answered with the best picture so far."""
     entry.enough.set()
 
 
 def describe(refined: RefinementStep, painting: Painting) -> RefinementView:
-    """Return what watchers are told of a step."""
+    """Return a step as clients see it."""
     picture = painting.finish(refined.result.pixels)
     if max(picture.size) > PREVIEW_SIDE:
         picture = resize_longest(picture, PREVIEW_SIDE)

@@ -1,4 +1,4 @@
-"""The styles of a request: encoded where they are known, else their pictures."""
+"""The styles of a request: already encoded, or as pictures to encode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StyleSource:
 
     @property
     def known(self) -> bool:
-        """Whether there is nothing to compute."""
+        """Whether the style is already encoded."""
         return self.style is not None
 
     @property
@@ -55,7 +55,7 @@ class StyleReader:
     """
 
     def __init__(self, service: Service, style_size: int, *, pictures: bool) -> None:
-        """Say how the request wants its styles.
+        """Set up the reader for one request.
 
         Args:
             service: has the cache and the library.
@@ -79,7 +79,7 @@ class StyleReader:
             return StyleSource(known, None, keep)
 
         def decode() -> Image.Image:
-            # Fitted here: what waits for the model is small, and the model's thread has less to do.
+            # Fitted here, so that queued pictures are small and the model's thread has less to do.
             picture = decode_picture(field, data, self._service.settings)
             return fit_style(picture, self._style_size)
 
@@ -94,7 +94,7 @@ class StyleReader:
             try:
                 await library.run(lambda: library.keep(id, size, style))
             except ServiceError as error:
-                # The picture is painted: a slower next request must not cost it.
+                # The picture is painted; that its style is not kept only slows the next request.
                 logger.warning("style not kept: %s", error)
 
         def read() -> StyleSource:

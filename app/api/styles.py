@@ -21,7 +21,7 @@ from model.style import Style, is_style_file, read_style_file
 
 router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
 MAX_PAGE = 200
-# A picture never changes under its id; half a year.
+# Half a year: the picture of an id never changes.
 THUMBNAIL_CACHING = "public, max-age=15552000, immutable"
 UNAVAILABLE = {503: "The library is busy or cannot be used; see Retry-After."}
 UNKNOWN = {404: "The library has no style of this id."}
@@ -169,6 +169,6 @@ async def rename_style(
     responses=problem_responses(UNAVAILABLE),
 )
 async def delete_style(service: CurrentService, id: str) -> None:
-    """Delete a style; one that is not there is as good as deleted."""
+    """Delete a style; succeeds too if there is no such style."""
     library = service.library
     await library.run(lambda: library.remove(id))

@@ -83,7 +83,7 @@ class Stopwatch:
         self._last = started
 
     def lap(self, stage: str) -> None:
-        """End a stage, which began where the one before ended."""
+        """End a stage, which began when the previous one ended."""
         now = time.perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now

@@ -1,4 +1,4 @@
-"""adain explain: what each layer of the encoder knows of a picture, as a figure."""
+"""adain explain: a figure of what each layer of the encoder represents of a picture."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, default=SIZE, help=f"longest side of each picture (default {SIZE})"
     )
     parser.add_argument(
-        "--steps", type=int, default=STEPS, help=f"of each picture (default {STEPS})"
+        "--steps", type=int, default=STEPS, help=f"steps for each picture (default {STEPS})"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default 0)")
     parser.set_defaults(run=run)
 
 
@@ -80,13 +80,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def content_weights(layers: list[str]) -> Iterator[LossWeights]:
-    """Yield what asks for the content at each layer, and for nothing else."""
+    """Yield weights for the content loss at each layer in turn, without a style loss."""
     for layer in layers:
         yield LossWeights(content_taps=[layer], style_taps=[], smoothness=0)
 
 
 def style_weights(layers: list[str]) -> Iterator[LossWeights]:
-    """Yield what asks for the style at the first layer, at the first two, and so on."""
+    """Yield weights for the style loss at the first layer, the first two, and so on."""
     for count in range(1, len(layers) + 1):
         yield LossWeights(content_taps=[], style_taps=layers[:count], smoothness=0)
 
@@ -98,11 +98,11 @@ def reconstruct(
     args: argparse.Namespace,
     bar: tqdm[Any],
 ) -> Image.Image:
-    """Return what comes of noise by these weights."""
+    """Return the picture that optimisation with these weights makes from noise."""
     optimization = Optimization(
         weights=weights,
         initial="noise",
-        levels=1,  # of noise the pixels themselves are to change, not large areas
+        levels=1,  # noise should change pixel by pixel, not in large areas
         budget=Budget(steps=args.steps),
         style_size=min(picture.size),
         seed=args.seed,
@@ -118,7 +118,7 @@ def reconstruct(
 def draw(
     picture: Image.Image, layers: list[str], contents: list[Image.Image], styles: list[Image.Image]
 ) -> Image.Image:
-    """Return the figure: the picture at the left, contents above styles, layers as columns."""
+    """Return the figure: the picture on the left; a column for each layer, content above style."""
     width, height = picture.width + GAP, picture.height + CAPTION + GAP
     figure = Image.new("RGB", (width * (1 + len(layers)) + GAP, 2 * height + GAP), "white")
     pen, font = ImageDraw.Draw(figure), ImageFont.load_default(12)

@@ -1,4 +1,4 @@
-"""What the commands read and write: pictures by path, nothing lost on the way."""
+"""Files that the commands read and write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "we
 
 
 def format_of(path: Path) -> str:
-    """Return the format that the name of a result asks for.
+    """Return the format that a result's suffix names.
 
     Raises:
         ParameterError: it is of none that we write.
@@ -43,13 +43,13 @@ def open_style(
     """Read a style: a picture, or a practised style and its picture.
 
     Args:
-        path: of the file.
+        path: the file's path.
         layout: returns that of the loaded model; called for a practised style alone.
         settings: bound the picture.
     """
     if path.suffix.lower() != STYLE_SUFFIX:
         return None, open_picture(path, settings)
-    # Here, because it imports torch, which the commands of the library do not wait for.
+    # Imported here because torch takes seconds, and `adain styles` needs it only for this.
     from model.style import read_style_file
 
     with naming(path):
@@ -57,7 +57,7 @@ def open_style(
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise ParameterError where a result would replace a picture that it is made from."""
+    """Raise ParameterError if a result would overwrite one of its inputs."""
     read = {path.resolve() for path in inputs}
     for output in outputs:
         if output.resolve() in read:
@@ -65,7 +65,7 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def refuse_existing(outputs: Iterable[Path]) -> None:
-    """Raise ParameterError where a result would replace a file whose name the user did not give."""
+    """Raise ParameterError if a result whose name was not given would overwrite a file."""
     for output in outputs:
         if output.exists():
             raise ParameterError(f"{output} exists: name the result with -o")

@@ -53,7 +53,7 @@ def add_optimization(parser: argparse.ArgumentParser) -> None:
         ("--initial", get_args(Initial), STANDARD.initial, "picture to start from"),
         ("--optimizer", get_args(Optimizer), STANDARD.optimizer, "Adam needs more steps"),
         ("--style-by", get_args(StyleBy), weights.style_by, "what of a style is compared"),
-        ("--pooling", get_args(Pooling), weights.pooling, "of the encoder"),
+        ("--pooling", get_args(Pooling), weights.pooling, "how the encoder pools"),
     ):
         group.add_argument(
             flag, choices=known, default=default, help=f"{meaning} (default {default})"
@@ -61,11 +61,15 @@ def add_optimization(parser: argparse.ArgumentParser) -> None:
     for flag, number, meaning in (
         ("--steps", budget.steps, "most steps, fewer where the loss stops falling"),
         ("--scales", STANDARD.scales, "sizes to paint at, from coarse to fine"),
-        ("--levels", STANDARD.levels, "of the pyramid that learns; 1: the pixels themselves"),
+        (
+            "--levels",
+            STANDARD.levels,
+            "levels of the pyramid that is optimised; 1: the pixels themselves",
+        ),
         ("--content-weight", weights.content, "the paper's alpha, of the mean over features"),
         ("--style-weight", weights.style, "the paper's beta"),
-        ("--smoothness", weights.smoothness, "of the total variation"),
-        ("--seed", STANDARD.seed, "of the noise"),
+        ("--smoothness", weights.smoothness, "weight of the total variation"),
+        ("--seed", STANDARD.seed, "seed of the noise"),
     ):
         group.add_argument(
             flag, type=type(number), default=number, help=f"{meaning} (default {number:g})"
@@ -78,12 +82,12 @@ def add_optimization(parser: argparse.ArgumentParser) -> None:
             flag,
             metavar="LAYER",
             action="append",
-            help=f"of the encoder; may be repeated (default {', '.join(taps)})",
+            help=f"a layer of the encoder; may be repeated (default {', '.join(taps)})",
         )
 
 
 def read_optimization(args: argparse.Namespace) -> Optimization | None:
-    """Return how to optimise, or None where AdaIN's result is what is wanted.
+    """Return how to optimise, or None if AdaIN's result is to be used as it is.
 
     Raises:
         ParameterError: an argument is out of range, or both ways to optimise are asked for.

@@ -28,7 +28,7 @@ Painter = Callable[[Image.Image], Image.Image]
 
 
 def painter(args: argparse.Namespace, settings: Settings) -> Painter:
-    """Load the model and the styles, and return what makes a content into a result."""
+    """Load the model and the styles, and return a function from a content to a result."""
     controls = read_controls(args, settings)
     count = len(args.styles) + len(args.saved) + len(args.style_name)
 
@@ -74,7 +74,7 @@ def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
 def network_painter(
     args: argparse.Namespace, settings: Settings, plan: Callable[[Image.Image], Painting]
 ) -> Painter:
-    """Load the network of some styles, and return what makes a content into a result."""
+    """Load a style network, and return a function from a content to a result."""
     device = choose_device(settings.device)
     network = load_style_network(args.network).select(args.style_name)
     network.to(device, choose_precision(settings.precision, device))
@@ -89,7 +89,7 @@ def network_painter(
 
 @contextmanager
 def tile_bar() -> Iterator[OnTile]:
-    """Yield what shows a progress bar once a picture is painted in tiles."""
+    """Yield a callback that shows a progress bar if a picture is painted in tiles."""
     bars: list[tqdm[NoReturn]] = []
 
     def on_tile(done: int, total: int) -> None:

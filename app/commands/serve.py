@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return run_on_ray(settings)
     app = create_app(settings)
     logs.configure(settings.log_level)
-    # uvicorn raises the signal again once it has finished: a stop that was asked for is no failure.
+    # uvicorn raises the signal again after it has stopped; a requested stop must exit with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,

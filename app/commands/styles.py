@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add = actions.add_parser("add", help="save style pictures, or practised styles (.adain)")
     add.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path)
-    add.add_argument("--name", help="of the style (default: the file's name without its suffix)")
+    add.add_argument(
+        "--name", help="the style's name (default: the file's name without its suffix)"
+    )
     add.set_defaults(run=run_add)
     listing = actions.add_parser("list", help="print id, day of creation and name of each style")
     listing.set_defaults(run=run_list)

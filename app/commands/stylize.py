@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Stylize what the arguments name; return 1 where a file of many failed."""
+    """Stylize the pictures that the arguments name; return 1 if one of several failed."""
     check(args)
     many = Path(args.content).is_dir() or not Path(args.content).exists()
     jobs = plan_many(args) if many else [plan_one(args)]
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what cannot work, before the model is loaded and anything is written."""
+    """Check the arguments before the model is loaded and anything is written."""
     check_range("--alpha", args.alpha, 0, 1)
     if args.detail is not None:
         check_range("--detail", args.detail, -1, 1)

@@ -1,4 +1,4 @@
-"""Stylizations of one size through the model at once; each succeeds or fails alone."""
+"""Paint jobs of one size as a batch; each succeeds or fails by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AbandonedError(Exception):
 def paint_all(
     stylizer: Stylizer, jobs: Sequence[Job], statuses: Sequence[JobStatus]
 ) -> list[Result | Exception]:
-    """Return for each of several jobs of one size what was painted, or why it was not."""
+    """Return the result of each of several jobs of one size, or the exception that it raised."""
     for status in statuses:
         status.enter("painting")
     encoded = [encode_styles(stylizer, job) for job in jobs]
@@ -91,7 +91,7 @@ def paint(
 
 
 def refine(stylizer: Stylizer, job: Job, result: Result, status: JobStatus) -> Result | Exception:
-    """Make a result better until the time is over, or the picture so far is enough."""
+    """Refine a result until its time is over or someone ends it."""
     started = time.perf_counter()
     how = job.refinement
     assert how is not None

@@ -18,14 +18,14 @@ from model.painting import Painting
 from model.style import Style, StyleLayout
 from model.stylizer import Stylizer
 
-# How often those who watch a job are told how far it is.
+# The interval between progress events of a job, in seconds.
 EVENT_SECONDS = 0.25
 Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refinement:
-    """What makes a result better (see `model.optimization.optimize`).
+    """How a result is refined (see `model.optimization.optimize`).
 
     Attributes:
         optimization: from AdaIN's result, for some seconds.
@@ -83,12 +83,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefinementStep:
-    """A refinement on its way.
+    """A step of a refinement.
 
     Attributes:
         result: the best picture so far, as if the refinement had ended with it.
         step: steps taken.
-        fraction: of the seconds that it was given, in (0, 1].
+        fraction: how much of its time is used, in (0, 1].
         content, style: losses of that picture.
     """
 
@@ -100,7 +100,7 @@ class RefinementStep:
 
 
 class JobStatus:
-    """What is known of a job in work: the engine writes, and who asked reads, in other threads.
+    """The progress of a job: the engine writes it, and the caller reads it in other threads.
 
     Attributes:
         stage: reached so far.
@@ -132,7 +132,7 @@ class Model:
     Attributes:
         device: such as cpu or cuda:0.
         precision: such as bfloat16.
-        layout: of the styles that it understands.
+        layout: what its styles look like.
     """
 
     device: str
@@ -166,11 +166,11 @@ class Engine(Protocol):
     async def stylize(self, job: Job, status: JobStatus) -> Result:
         """Paint a job, and note in `status` how far it is.
 
-        A caller that is cancelled while its job waits takes the job out of the queue.
+        If the caller is cancelled while its job is queued, the job is dropped.
 
         Raises:
             Exception: what the model raised for this job.
         """
 
     def close(self) -> None:
-        """Drop what waits, and finish what runs."""
+        """Drop queued jobs, and finish the running ones."""

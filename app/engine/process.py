@@ -1,4 +1,4 @@
-"""The engine in this process: the one thread that owns the model, and what waits for it."""
+"""The engine in this process: a queue of jobs, and the one thread that owns the model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from model.painting import Painting
 from model.stylizer import Stylizer
 
 WARM_UP_SIDE = 256
-# By device type: most pixels of a batch. More of them make it hardly faster, and take memory.
+# The most pixels in a batch, by device type. More are hardly faster and take memory.
 BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """A job that waits: who statuses it, its caller, and when that asked."""
+    """A job in the queue, with its status, its caller's future, and the time it was queued."""
 
     job: Job
     status: JobStatus
@@ -35,10 +35,10 @@ class Ticket:
 
 
 class ProcessEngine:
-    """Paints job after job, off the event loop; those of one size that wait together, at once.
+    """Paints jobs in one thread; queued jobs of one size are painted together.
 
-    It never waits for a batch to fill. Jobs are begun in the order in which they were asked for,
-    but for those that are taken along because they have the size of the one whose turn it is.
+    It never waits for a batch to fill. Jobs start in the order in which they were queued, except
+    for those that join a batch because they have the size of the job whose turn it is.
 
     Attributes:
         stylizer: the model.
@@ -67,7 +67,7 @@ class ProcessEngine:
         return Model.of(self.stylizer)
 
     async def stylize(self, job: Job, status: JobStatus) -> Result:
-        """Paint a job. A caller that is cancelled while its job waits takes it out of the queue.
+        """Paint a job. If the caller is cancelled while its job is queued, the job is dropped.
 
         Raises:
             Exception: what the model raised for this job.
@@ -75,7 +75,7 @@ class ProcessEngine:
         ticket = Ticket(job, status, Future(), time.perf_counter())
         with self._lock:
             self._waiting.append(ticket)
-        # One call for each ticket, so that the last call finds none left.
+        # One call for each ticket; a call whose ticket another one took finds none and returns.
         self._thread.submit(self._paint_next)
         try:
             return await asyncio.wrap_future(ticket.future)
@@ -105,7 +105,7 @@ class ProcessEngine:
                 )
 
     def _take(self) -> list[Ticket]:
-        """Take the ticket that waits longest, and others of its size, as many as make a batch."""
+        """Take the oldest ticket and others of its size, up to a full batch."""
         with self._lock:
             waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
             batch = []
@@ -130,7 +130,7 @@ class ProcessEngine:
         self.ready = True
 
     def close(self) -> None:
-        """Drop what waits, and wait for what runs."""
+        """Drop queued jobs, and wait for the running one."""
         self.ready = False
         with self._lock:
             for ticket in self._waiting:

@@ -14,7 +14,7 @@ from app.engine.interface import Job, JobStatus, Model, RefinementStep, Result
 from app.errors import ServiceError
 from model.errors import AdainError
 
-# How many replicas a job is given to, one after the other, where they die.
+# How many replicas a job is tried on when replicas die.
 TRIES = 2
 
 
@@ -81,4 +81,4 @@ class RayEngine:
         raise ServiceError("model-lost", "the model said nothing; try again")
 
     def close(self) -> None:
-        """Nothing: the replicas are Ray's."""
+        """Do nothing: Ray ends the replicas."""

@@ -1,4 +1,4 @@
-"""A replica of the model on a Ray cluster, which tells the service of each job as it goes."""
+"""A replica of the model on a Ray cluster, which streams the progress of each job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Event = Stage | RefinementStep | Result | AdainError
 
 
 class Relay(JobStatus):
-    """Hands what the model tells of a job to the event loop, to be sent on."""
+    """Passes a job's progress from the model's thread to the event loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Relay(JobStatus):
         self._send(stage)
 
     def show(self, refined: RefinementStep) -> None:
-        """Send a step of a refinement, not more often than watchers look."""
+        """Send a step of a refinement, at most once in EVENT_SECONDS."""
         if time.monotonic() - self._shown >= EVENT_SECONDS:
             self._shown = time.monotonic()
             self._send(refined)
@@ -65,7 +65,7 @@ class Replica:
     """A replica of the model."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # as Ray allows
-        # Ray allows one thread, whatever CPUs the replica has.
+        # Ray sets one thread, however many CPUs the replica has.
         context: Any = ray.get_runtime_context()
         cpus = context.get_assigned_resources().get("CPU", 1)
         torch.set_num_threads(max(1, int(cpus)))
@@ -78,7 +78,7 @@ class Replica:
         return self.model
 
     async def stylize(self, job: Job, model: Model) -> AsyncIterator[Event]:
-        """Paint a job: yield what becomes of it, last the result, or an error of the job's.
+        """Paint a job: yield its progress, then its result or its error.
 
         Args:
             job: with styles that `model` has encoded.
@@ -95,13 +95,13 @@ class Replica:
                 yield event
             yield await work
         except AdainError as error:
-            # As a value: raised, it would fill Ray's log with what clients did wrong.
+            # Returned, not raised: Ray would log every mistake of a client as a failure.
             yield error
         finally:
             work.cancel()
 
     def check_health(self) -> None:
-        """Raise where the device computes no more, as after an error of CUDA; Ray replaces it."""
+        """Raise if the device has failed, as after a CUDA error; Ray then replaces the replica."""
         torch.ones(1, device=self.engine.stylizer.device).item()
 
 

@@ -1,4 +1,4 @@
-"""The styles that a service remembers from the pictures it was sent."""
+"""A cache of the encoded styles of uploaded pictures."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class StyleCache:
         return f"{hashlib.sha256(file).hexdigest()}-{style_size}"
 
     def get(self, key: str) -> Style | None:
-        """Return what was put under `key`, unless it has been displaced since."""
+        """Return the style of a key, or None."""
         return self._entries.get(key)
 
     def put(self, key: str, style: Style) -> None:
-        """Remember `style`, displacing those unused for longest; one that is too large is not."""
+        """Keep `style`, evicting those unused for longest, unless it exceeds the cache."""
         if style.nbytes <= self._entries.maxsize:
             self._entries[key] = style

@@ -1,4 +1,4 @@
-"""The library's database: a SQLite file by default, PostgreSQL where several replicas share it."""
+"""The library's database: a SQLite file, or PostgreSQL for replicas that share a library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.errors import ServiceError
 
 logger = logging.getLogger("adain")
 FILE = "library.sqlite3"
-# How long a writer waits for another one, and a connection for its server.
+# How long a writer waits for another writer, and a connection for the server.
 WAIT_SECONDS = 5
 DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -38,7 +38,7 @@ class Database:
     """
 
     def __init__(self, url: str | None, folder: Path) -> None:
-        """Name the database; nothing is opened or written yet.
+        """Set up the database; nothing is opened or written yet.
 
         Args:
             url: of SQLite or PostgreSQL; None means a SQLite file in `folder`.
@@ -59,7 +59,7 @@ class Database:
             milliseconds = 1000 * WAIT_SECONDS
             waits = f"-c lock_timeout={milliseconds} -c statement_timeout={4 * milliseconds}"
             options = {"connect_timeout": WAIT_SECONDS, "options": waits}
-        # pool_pre_ping: a server that was restarted meanwhile costs no request.
+        # pool_pre_ping: requests survive a restart of the database server.
         self.engine = sql.create_engine(target, connect_args=options, pool_pre_ping=True)
         if self._sqlite:
             sql.event.listen(self.engine, "connect", prepare_sqlite)
@@ -83,7 +83,7 @@ class Database:
                     yield connection
 
     def lock(self, connection: sql.Connection, key: int) -> None:
-        """Hold all others that lock `key` until the transaction ends.
+        """Lock `key` against all other connections until the transaction ends.
 
         In SQLite, whose transactions that write come one after another, that is so already.
         """
@@ -96,7 +96,7 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raise the failures of the database as ServiceError; IntegrityError goes through."""
+        """Raise database failures as ServiceError, except IntegrityError."""
         try:
             yield
         except IntegrityError:
@@ -117,7 +117,7 @@ class Database:
                 "library-busy",
                 f"others held the style library for more than {WAIT_SECONDS} seconds; try again",
             )
-        # Paths and addresses go to the log alone: who asks over HTTP need not know them.
+        # Paths and addresses go to the log only: HTTP clients need not know them.
         reason = str(cause).strip() or type(cause).__name__
         logger.error("style library at %s: %s", self.place, reason)
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -162,14 +162,14 @@ def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     """Make a new connection safe among other writers and against a kill or a power cut."""
     # None: no implicit BEGIN by the driver, so that schema changes are transactional too.
     connection.isolation_level = None
-    # Readers go on while one writes.
+    # Readers continue while one connection writes.
     connection.execute("PRAGMA journal_mode = WAL")
-    # What was answered with success is on the disk.
+    # A write that was confirmed is on the disk.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def begin_sqlite(connection: sql.Connection) -> None:
-    """Begin a transaction; one that will write takes the lock first, where waiting is possible."""
+    """Begin a transaction; a writing one takes the lock first, where SQLite waits for it."""
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

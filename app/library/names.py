@@ -11,7 +11,7 @@ MAX_NAME_LENGTH = 80
 
 
 def clean_name(name: str) -> str:
-    """Return a name as it is kept: composed (NFC), white space trimmed and single.
+    """Return a name in the form that is kept: NFC, with single spaces.
 
     Raises:
         ParameterError: it is empty or too long, or holds what cannot be seen or written.
@@ -29,5 +29,5 @@ def clean_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return what names are compared by: without case, accents composed, widths made one."""
+    """Return the form in which names are compared: case-folded NFKC."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -49,7 +49,7 @@ class SavedStyle:
 
 
 def has_id(id: str) -> sql.ColumnElement[bool]:
-    """Return the condition that a style has an id; what cannot be one, none has."""
+    """Return the condition that a style has an id; false for text that cannot be an id."""
     return styles_table.c.id == id if ID.fullmatch(id) else sql.false()
 
 
@@ -90,7 +90,7 @@ def read_style(file: bytes | None) -> Style | None:
     """Return the style in a file, if there is one."""
     if file is None:
         return None
-    # Here, because it imports torch, which takes seconds; a listing of styles reads none.
+    # Imported here because torch takes seconds, and a listing of styles reads no style.
     from model.style import Style
 
     return Style.from_bytes(bytes(file))

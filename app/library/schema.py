@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sql
 
 SCHEMA_VERSION = 1
-# Of PostgreSQL's advisory lock: replicas that start at once create the tables one at a time.
+# The key of PostgreSQL's advisory lock: replicas that start together create the tables in turn.
 SCHEMA_LOCK = 0x0ADA
 
 schema = sql.MetaData()
@@ -14,7 +14,7 @@ library_table = sql.Table("library", schema, sql.Column("version", sql.Integer, 
 styles_table = sql.Table(
     "styles",
     schema,
-    # In the order of creation, which pages follow.
+    # Ascends with creation; pages list the styles in this order.
     sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
     sql.Column("id", sql.String(32), nullable=False, unique=True),
     sql.Column("name", sql.Text, nullable=False),
@@ -22,7 +22,7 @@ styles_table = sql.Table(
     sql.Column("created", sql.DateTime, nullable=False),  # UTC
     sql.Column("thumbnail", sql.LargeBinary, nullable=False),
     sql.Column("picture", sql.LargeBinary, nullable=False),
-    # A number is never given twice: a page that begins after a deleted style goes on rightly.
+    # Numbers are never reused, so a page that starts after a deleted style is still right.
     sqlite_autoincrement=True,
 )
 statistics_table = sql.Table(

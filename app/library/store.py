@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from model.style import Style
 
 Result = TypeVar("Result")
-# Of the library's own: where its database lets them wait, those that decode pictures go on.
+# Threads of the library alone: a slow database must not hold up the threads that decode pictures.
 THREADS = 4
 
 
@@ -55,7 +55,7 @@ class Starter:
 
     Attributes:
         name: in the library.
-        file: of its picture.
+        file: the picture's file.
         practised: the file of the practised style, where there is one.
     """
 
@@ -187,7 +187,7 @@ class StyleLibrary:
 
     def find(self, name: str) -> SavedStyle:
         """Return the style of a name or an id."""
-        # What cannot be a name is none: PostgreSQL would refuse the very question.
+        # PostgreSQL refuses queries for text that cannot be a name.
         key = name_key(name) if name.isprintable() else ""
         same = sql.or_(styles_table.c.name_key == key, has_id(name))
         return to_saved_style(require_row(self._row(same, *LISTED, source=LISTED_FROM), name))
@@ -208,7 +208,7 @@ class StyleLibrary:
         A style that was practised with these weights is that, at every size.
 
         Args:
-            id: of the style.
+            id: the style's id.
             style_size: at which it is seen, in pixels.
             weights: fingerprint of the model; what was made by another one is stale.
         """
@@ -225,7 +225,7 @@ class StyleLibrary:
             return None  # damaged: computed anew
 
     def keep(self, id: str, style_size: int, style: Style) -> None:
-        """Keep an encoded style for later requests; nothing happens where the style is gone."""
+        """Keep an encoded style for later requests, unless the style was deleted."""
         self.prepare()
         table = statistics_table
         key = {"style_size": style_size, "encoder": style.weights}

@@ -17,7 +17,7 @@ class StarterPainting:
         name: in the library.
         scene: of `app.starter.scenes`; what it depicts.
         technique: of `app.starter.techniques`; how it is painted.
-        seed: of all that is random in it.
+        seed: seeds all its random choices.
     """
 
     name: str

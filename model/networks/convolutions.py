@@ -144,5 +144,5 @@ def level_of(name: str) -> int:
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU in place: nothing else reads what it is given."""
+    """Return the leaky ReLU, computed in place."""
     return F.leaky_relu(x, SLOPE, inplace=True)

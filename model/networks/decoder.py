@@ -31,21 +31,21 @@ from model.networks.convolutions import (
 )
 from model.style import CHANNELS, Change, Style
 
-# Of the network that makes the modulation: hidden channels, and what its inputs are clipped to, in
-# standard deviations over many styles.
+# The network that predicts the modulation: its hidden channels, and the range that its inputs are
+# clipped to, in standard deviations over many styles.
 CODE = 128
 CODE_RANGE = 4.0
-# Numbers of the colours in the input: mean, deviation, three correlations, logarithm of deviation.
+# How many inputs describe the colours: mean, deviation, correlations, log of the deviation; 3 each.
 COLOR_NUMBERS = 12
 
-# The skip that is added to a convolution.
+# The skip connection that is added to each of these convolutions.
 SKIPS = {"conv3_4": "skip3_1", "conv2_2": "skip2_1", "conv1_2": "skip1_1"}
-# What reads each tap.
+# The convolution that reads each tap.
 READERS = ("skip1_1", "skip2_1", "skip3_1", "conv4_1")
 
 
 class Modulation(nn.Module):
-    """A small network from what is known of a style to a scale and a shift for each channel."""
+    """A small network that predicts a scale and a shift for each channel from a style."""
 
     mean: Tensor
     std: Tensor
@@ -165,7 +165,7 @@ class Decoder(nn.Module):
                 for name in layers
             }
         inputs = [
-            # In float32 where regions are: the statistics of a flat one are extreme.
+            # In float32 with regions: the statistics of a flat region are extreme.
             blend(tap.float() if shares else tap, of_tap, pyramid[level]).to(tap.dtype)
             for level, (tap, of_tap) in enumerate(
                 zip(taps, zip(*map(self.inputs, conditions), strict=True), strict=True)
@@ -180,7 +180,7 @@ class Decoder(nn.Module):
         return run(layers, inputs, modulate)
 
     def _paint_folded(self, taps: Sequence[Tensor], condition: Condition, detail: float) -> Tensor:
-        """Return the same of one picture and one condition, which are folded into the weights.
+        """Return the same for one picture and one condition, which is folded into the weights.
 
         That saves a pass over the features for each tap and each layer.
         """
@@ -214,7 +214,7 @@ class Decoder(nn.Module):
 
     @property
     def style_shapes(self) -> tuple[int, dict[str, tuple[int, int]]]:
-        """How many numbers modulate it, and C_out and C_in k k of each convolution."""
+        """The number of modulation values, and C_out and C_in k k of each convolution."""
         shapes = {
             name: (len(layer.bias), layer.weight[0].numel())
             for name, layer in self.convolutions.layers().items()
@@ -232,7 +232,7 @@ class Decoder(nn.Module):
 
 
 def describe(style: Style) -> Tensor:
-    """Return what the modulation is made from: N x 1932 numbers of like size."""
+    """Return the inputs of the modulation network: N x 1932 numbers of similar magnitude."""
     numbers = []
     for tap in style.taps:
         numbers += [tap.mean.flatten(1).clamp_min(0).log1p(), (tap.std.flatten(1) + 0.01).log()]

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from model.errors import ParameterError
 
-# Of ImageNet's training pictures, per RGB channel, in [0, 1].
+# Mean and deviation of ImageNet's training pictures, for RGB in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -34,7 +34,7 @@ def convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def relu(x: Tensor) -> Tensor:
-    """ReLU in place: nothing else reads a convolution's output."""
+    """Return the ReLU, computed in place."""
     return F.relu(x, inplace=True)
 
 
@@ -44,7 +44,7 @@ def pool(x: Tensor) -> Tensor:
 
 
 def average_pool(x: Tensor) -> Tensor:
-    """2x2 average pooling, likewise; Gatys et al. (2015) find its gradients smoother."""
+    """2x2 average pooling, as `pool`; Gatys et al. (2015) find its gradients smoother."""
     return F.avg_pool2d(x, 2, ceil_mode=True)
 
 
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
     with which the four taps weigh alike in the style loss. VGG's own scale trains poor decoders.
     """
 
-    # Always there; mypy does not see what `__init__` adds by name.
+    # `__init__` adds the layers by name, which mypy does not see.
     conv1_1: nn.Conv2d
 
     def __init__(self, last: str = "conv4_1") -> None:
@@ -91,7 +91,7 @@ class Encoder(nn.Module):
     def activations(
         self, image: Tensor, names: Iterable[str], pool: Callable[[Tensor], Tensor] = pool
     ) -> dict[str, Tensor]:
-        """Return what the named layers answer, in the weights' dtype.
+        """Return the activations of the named layers, in the weights' dtype.
 
         Args:
             image: N x 3 x H x W, sRGB in [0, 1], float32; H and W at least twice the deepest

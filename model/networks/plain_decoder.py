@@ -12,7 +12,7 @@ from model.networks.upsampling import upsample_convolution
 from model.pixels import STRIDE
 from model.style import Style
 
-# Layers behind nearest-neighbour upsampling, where the encoder pools.
+# Layers that follow nearest-neighbour upsampling, where the encoder pools.
 UPSAMPLED = ("conv3_4", "conv2_2", "conv1_2")
 
 
@@ -27,7 +27,7 @@ class PlainDecoder(nn.Module):
     """
 
     halo = 4
-    # A style is nothing to this decoder but its statistics; see `model.networks.decoder`.
+    # A style has no modulation and no changes for this decoder; see `model.networks.decoder`.
     style_shapes: tuple[int, dict[str, tuple[int, int]]] = (0, {})
 
     def __init__(self) -> None:

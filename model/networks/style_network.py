@@ -39,7 +39,7 @@ class ConditionalNorm(nn.Module):
             x: N x C x H x W.
             shares: N x styles, summing to 1.
         """
-        # In float32: statistics over a whole picture.
+        # In float32, because these are statistics over a whole picture.
         normalized = F.instance_norm(x.float())
         scale, shift = (shares @ each.float() for each in (self.scale, self.shift))
         return (normalized * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
@@ -63,7 +63,7 @@ class Block(nn.Module):
 
 
 class UpBlock(Block):
-    """The same behind nearest-neighbour upsampling by 2, which leaves no checkerboard."""
+    """A block after nearest-neighbour upsampling by 2, which leaves no checkerboard pattern."""
 
     def forward(self, x: Tensor, shares: Tensor) -> Tensor:
         """Return N x C' x 2H x 2W."""

@@ -1,4 +1,4 @@
-"""Nearest-neighbour upsampling and the convolution behind it, as one operation."""
+"""Nearest-neighbour upsampling and the convolution after it, as one operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descent: a picture that moves to where an objective is less, step by step."""
+"""Gradient descent on the pixels of a picture."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from model.pixels import to_pixels
 Clock = Callable[[], float]
 LossFunction = Callable[[Tensor], Losses]
 Optimizer = Literal["lbfgs", "adam"]
-# Gradients that L-BFGS remembers. With 100 the loss ends 1 to 2 % lower, for 2.4 GB a megapixel.
+# Gradients in L-BFGS's history. 100 end 1 to 2 % lower, and take 2.4 GB a megapixel.
 HISTORY = 20
-# How far the first step of L-BFGS moves the pixels in the mean, before it knows any curvature.
+# The mean change of a pixel in the first step of L-BFGS, which knows no curvature yet.
 FIRST_MOVE = 0.01
-# Of pixels in [0, 1].
+# Adam's learning rate, for pixels in [0, 1].
 ADAM_RATE = 0.02
-# The loss has stopped falling when it fell by less than this share over so many steps.
+# The loss has converged when it falls by less than this share over WINDOW steps.
 STILL = 1e-3
 WINDOW = 20
-# A loss so many times the least one so far will not come back by itself.
+# A loss that exceeds the least one so far by this factor does not recover by itself.
 RUNAWAY = 10.0
 MAX_RESTARTS = 5
 
@@ -47,7 +47,7 @@ class Budget:
 
     Attributes:
         steps: evaluations of loss and gradient.
-        seconds: of all steps; None: no bound.
+        seconds: the time for all steps; None: no bound.
     """
 
     steps: int = 300
@@ -56,7 +56,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DescentStep:
-    """An evaluated picture on the way.
+    """A picture that was evaluated during the descent.
 
     Attributes:
         number: from 1.
@@ -88,17 +88,17 @@ def descend(
     levels: int = 1,
     clock: Clock = time.perf_counter,
 ) -> Iterator[DescentStep]:
-    """Yield the best picture so far after each step; whoever has enough stops asking.
+    """Yield the best picture so far after each step; stop iterating to end.
 
-    A step to where the loss is not finite, or far higher than before, is taken back, and half the
-    step size tried from the best picture; what happens too often ends the descent.
+    A step to a loss that is not finite, or far higher than before, is undone, and half the step
+    size tried from the best picture; too many of them end the descent.
 
     Args:
         objective: the losses of a picture; their `total` is to fall.
         initial: 1 x 3 x H x W, in [0, 1], on the encoder's device; stays as it is.
         budget: see `Budget`.
         optimizer: L-BFGS, or Adam, which takes more steps of less memory.
-        levels: of the pyramid that learns; 1 is the pixels themselves.
+        levels: levels of the pyramid that is optimised; 1 is the pixels themselves.
         clock: returns seconds.
 
     Raises:
@@ -154,7 +154,7 @@ class Pyramid:
         self.base = base
         height, width = base.shape[2:]
         self.levels = [
-            # L-BFGS reads gradients as one vector, which another layout would not give it.
+            # Contiguous: L-BFGS views each gradient as a vector.
             base.new_zeros((1, 3, -(-height // 2**k), -(-width // 2**k))).requires_grad_()
             for k in range(levels)
         ]
@@ -171,15 +171,15 @@ class Pyramid:
 def stepper(
     pyramid: Pyramid, name: Optimizer, rate: float
 ) -> Callable[[LossFunction], tuple[Tensor, Losses]]:
-    """Return what moves a pyramid once, and returns the picture before that with its losses."""
+    """Return a function that takes one step, and returns the picture before it with its losses."""
     engine: torch.optim.Optimizer
     if name == "adam":
         engine = torch.optim.Adam(pyramid.levels, lr=rate * ADAM_RATE)
     else:
-        # One evaluation a step, so that each is seen; no tolerances, since we watch the loss.
+        # One evaluation a step, so that each is seen; no tolerances: `descend` watches the loss.
         engine = torch.optim.LBFGS(
             pyramid.levels,
-            # PyTorch divides the first gradient, and only that, by the sum of its magnitudes.
+            # PyTorch divides the first gradient, and only the first, by its L1 norm.
             lr=rate * FIRST_MOVE * pyramid.base.numel() / len(pyramid.levels),
             max_iter=1,
             history_size=HISTORY,

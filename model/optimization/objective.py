@@ -1,4 +1,4 @@
-"""What a picture is worth as a stylization: the loss of Gatys, Ecker & Bethge (2016)."""
+"""The loss that a stylized picture minimises (Gatys, Ecker & Bethge 2016)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ POOLS = {"max": pool, "average": average_pool}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeights:
-    """What counts, and how much.
+    """Which losses count, and how much.
 
     Attributes:
         content_taps, style_taps: layers of the encoder; those of one kind weigh alike.
         style_by: "gram" compares Gram matrices, "statistics" mean and deviation as AdaIN does.
-        content, style: of the two losses, the paper's alpha and beta. Ours divide the content loss
-            by the number of features: the paper's sum grows with the picture, so that its ratio
-            would mean another balance at every size.
-        smoothness: of the total variation.
-        outside: of values outside [0, 1]. The papers have no such term; but a result is clipped in
-            the end, which without one takes back most of the style loss that was gained.
+        content, style: weights of the two losses, the paper's alpha and beta. The content loss is
+            divided by the number of features: the paper's sum grows with the picture, so that one
+            ratio would mean another balance at every size.
+        smoothness: weight of the total variation.
+        outside: weight of values outside [0, 1]. The papers have no such term; but the result is
+            clipped in the end, which would undo most of what the style loss has gained.
         pooling: "max" as VGG, or "average".
     """
 
@@ -62,7 +62,7 @@ class Losses(NamedTuple):
     outside: Tensor
 
 
-# What is called the style of features, and the loss between two.
+# The representations of style, each with the loss between two of them.
 STYLES = {"gram": (gram, gram_loss), "statistics": (statistics, statistics_loss)}
 
 

@@ -1,4 +1,4 @@
-"""Stylization by optimisation (Gatys, Ecker & Bethge 2016): the pixels are what learns.
+"""Stylization by optimising the pixels of the picture (Gatys, Ecker & Bethge 2016).
 
 AdaIN promises this method's freedom of style at a fraction of its time. Where there is time, it
 gives more: from AdaIN's own result, some seconds of it sharpen strokes and subject.
@@ -27,7 +27,7 @@ from model.runtime import within_memory
 from model.stylizer import Stylizer
 
 Initial = Literal["recolored", "adain", "recolored-adain", "content", "style", "noise"]
-# What the style loss weighs where AdaIN's result is refined, whose content is given up already.
+# The style weight for refinements: AdaIN's result has lost some content already.
 REFINED_STYLE_WEIGHT = 10.0
 
 
@@ -42,13 +42,13 @@ class Optimization:
             content's size, or noise.
         budget: when to end.
         optimizer: "lbfgs" or "adam".
-        levels: of the pyramid that learns (see `model.optimization.descent`): with the default, the
+        levels: levels of the pyramid (see `model.optimization.descent`): with the default, the
             coarsest moves blocks of 16 x 16 pixels at once; 1 is the pixels themselves, as in the
             papers.
         scales: sizes to paint at, from coarse to fine, each twice the one before; the budget is
             shared among them.
         style_size: shorter side at which the styles are seen at the last scale.
-        seed: of the noise.
+        seed: seeds the noise.
     """
 
     weights: LossWeights = field(default_factory=LossWeights)
@@ -63,7 +63,7 @@ class Optimization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OptimizationProgress:
-    """Where an optimisation is.
+    """The progress of an optimisation.
 
     Attributes:
         step: the last step, at its scale.
@@ -87,7 +87,7 @@ def optimize(
     optimization: Optimization,
     painted: np.ndarray | None = None,
 ) -> Iterator[OptimizationProgress]:
-    """Yield the picture after each step; stop asking to stop.
+    """Yield the progress after each step; stop iterating to end the optimisation.
 
     Args:
         stylizer: its encoder is what losses are measured in.
@@ -135,7 +135,7 @@ def optimize(
 def build_objective(
     stylizer: Stylizer, painting: Painting, styles: Sequence[Image.Image], weights: LossWeights
 ) -> Objective:
-    """Return what is to fall for a painting and its fitted styles."""
+    """Return the objective of a painting and its fitted styles."""
     regions, mixes = regions_of(stylizer, painting)
     return Objective(
         stylizer.encoder,

@@ -70,7 +70,7 @@ class LabelledPictures:
             sources: folders and zip files with a folder for each class.
             side: S, in pixels; squares are scaled to it.
             device: where to keep them.
-            seed: of all that is random.
+            seed: seeds all random choices.
 
         Raises:
             TrainingError: no picture can be used, or all are of one class.
@@ -157,7 +157,7 @@ def random_squares(images: Tensor, side: int, random: torch.Generator) -> Tensor
 
     Args:
         images: N x 3 x S x S, float32.
-        side: of the results.
+        side: side of the results, in pixels.
         random: on the same device.
     """
     count, device = len(images), images.device

@@ -39,7 +39,7 @@ def random_crop(picture: Tensor, side: int, random: np.random.Generator) -> Tens
 
     Args:
         picture: 3 x H x W uint8.
-        side: of the result, in pixels.
+        side: side of the result, in pixels.
         random: says which square.
 
     Returns:
@@ -79,7 +79,7 @@ class Pairs(Dataset[Pair]):
             contents, styles: the pictures.
             identity_share: how many contents are their own style, in [0, 1].
             reconstruction: the first part of the run, in [0, 1], in which all are.
-            seed: of all that is random.
+            seed: seeds all random choices.
             workers: processes that decode pictures which are not in memory.
         """
         self.contents, self.styles = contents, styles

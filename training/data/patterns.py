@@ -26,7 +26,7 @@ def pattern(side: int, colors: np.ndarray, random: Random, kind: str | None = No
     """Return a pattern.
 
     Args:
-        side: of the result, in pixels.
+        side: side of the result, in pixels.
         colors: N x 3 in [0, 1] to choose from, such as the pixels of a painting.
         random: says which pattern.
         kind: one of `KINDS`; None: any.
@@ -185,7 +185,7 @@ def strokes(*, length: float, widths: tuple[float, float], wobble: float, crosse
     """Return what draws lines that follow a common direction, which turns over the picture.
 
     Args:
-        length, widths: of a line, in sizes of an element.
+        length, widths: a line's length and widths, relative to an element.
         wobble: deviation of the direction from piece to piece of a line, in radians.
         crossed: share of the lines that lie across the others.
     """

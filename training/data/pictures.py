@@ -167,7 +167,7 @@ class Pictures:
 
     Attributes:
         files: all that the sources hold; once in memory, those that can be used.
-        digest: of the names of all that the sources hold.
+        digest: a digest of the names of all pictures.
     """
 
     def __init__(self, sources: Sequence[Path], *, shortest: int, longest: int) -> None:

@@ -69,7 +69,7 @@ class ReusedPairs(Dataset[ReusedPair]):
         Args:
             contents, styles: the pictures.
             identity_share: how many contents are their own style, in [0, 1].
-            seed: of all that is random.
+            seed: seeds all random choices.
             workers: processes that decode pictures which are not in memory.
         """
         self.contents, self.styles = contents, styles

@@ -1,1 +1,1 @@
-"""What learns: networks with their losses and optimizers."""
+"""Learners: networks with their losses and optimizers."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Part(Protocol):
-    """What learns, or what moves it: a network, an optimizer, an average."""
+    """A network, an optimizer or an average."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""

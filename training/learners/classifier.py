@@ -30,7 +30,7 @@ TEST_BATCH = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainSettings(TrainingSettings):
-    """What a run is told."""
+    """The settings of a run."""
 
     pictures: Sequence[Path] = setting(
         "folders or zip files with a folder of pictures for each class", **SOURCES
@@ -42,13 +42,13 @@ class PretrainSettings(TrainingSettings):
     batch: int = setting("pictures a step, of each process", 128, bounds=(2, math.inf))
     rate: float = setting("peak of the learning rate", 0.1, bounds=(1e-8, 10))
     color_weight: float = setting(
-        "of the loss that makes relu4_1 keep colours", 20.0, bounds=(0, math.inf)
+        "weight of the loss that makes relu4_1 keep colours", 20.0, bounds=(0, math.inf)
     )
     report: str = setting("report the accuracy on classes that match this too", "*")
 
 
 class ClassifierLearner(BaseLearner):
-    """A classifier on its way.
+    """A classifier in training.
 
     Attributes:
         terms: names of the losses, and the share of the batch that is classified rightly.

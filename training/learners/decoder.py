@@ -1,4 +1,4 @@
-"""The decoder that learns: its losses, its optimizers, and the average of its weights."""
+"""Training the decoder: its losses, its optimizers, and the average of its weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual"
 
 
 class DecoderLearner(BaseLearner):
-    """A decoder on its way.
+    """A decoder in training.
 
     Attributes:
         terms: names of the losses.
@@ -69,8 +69,8 @@ class DecoderLearner(BaseLearner):
             process: says on which device, and with whom gradients are averaged.
             rate, muon_rate: peaks of Adam's and of Muon's learning rate.
             cool: share of the run in which the rates fall to nothing, the last.
-            weights: of the losses.
-            seed: of `detail`.
+            weights: the weights of the losses.
+            seed: seeds the choice of `detail`.
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device

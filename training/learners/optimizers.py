@@ -1,4 +1,4 @@
-"""What changes weights by their gradients, and the average of the weights."""
+"""Optimizers, and the average of the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's decoder that learns: its losses, and Adam (Huang & Belongie 2017, section 5)."""
+"""Training the paper's decoder: its losses, and Adam (Huang & Belongie 2017, section 5)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from training.losses import identity_loss, style_loss
 
 RANGE_WEIGHT = 10.0
 MAX_GRADIENT_NORM = 5.0
-# Of the pictures that random weights make, against those that keep the features' scale.
+# Contrast of the first pictures, relative to weights that keep the features' scale.
 FIRST_CONTRAST = 0.05
 
 
 class PlainLearner(BaseLearner):
-    """A decoder on its way.
+    """A decoder in training.
 
     Attributes:
         terms: names of the losses.

@@ -23,21 +23,21 @@ from training.loop.settings import SOURCES, STAGES, PictureSettings, setting
 BETAS = (0.9, 0.99)
 # The head, whose weights are larger, learns faster than the encoder, which then need not suit it.
 HEAD_RATE_FACTOR = 4.0
-# Of the run: Adam's first steps are long ones, and an encoder that they throw far off comes back
-# slowly.
+# Share of the run in which the rate rises: Adam's first steps are long, and an encoder that they
+# throw off recovers slowly.
 WARM_UP = 0.1
 FIT_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineSettings(PictureSettings):
-    """What a run is told."""
+    """The settings of a run."""
 
     pictures: Sequence[Path] = setting(
         "folders (at any depth) or zip files of pictures of all kinds", **SOURCES
     )
     encoder: Path | None = setting("weights in place of the bundled encoder", None, type=Path)
-    color_weight: float = setting("of the colour loss", 60.0, bounds=(0, math.inf))
+    color_weight: float = setting("weight of the colour loss", 60.0, bounds=(0, math.inf))
     rate: float = setting("peak of the learning rate", 3e-4, bounds=(1e-8, 10))
     crops: Sequence[str] = setting("the run's stages, see training.decoder", ("96x12",), **STAGES)
 
@@ -57,7 +57,7 @@ class Networks(nn.Module):
 
 
 class RefineLearner(BaseLearner):
-    """An encoder on its way.
+    """An encoder in training.
 
     Attributes:
         terms: the colour loss, and by how much of its variance each tap has moved.

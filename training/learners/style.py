@@ -1,4 +1,4 @@
-"""A style that learns: what a trained decoder changes for one style alone.
+"""Practising a style: training what a decoder changes for one style alone.
 
 Predicted from a style's statistics, the modulation is a good guess; trained for that one style it
 is better (Dumoulin et al. 2017 add styles to a trained network this way), and changes of low rank
@@ -30,11 +30,11 @@ MAX_GRADIENT_NORM = 3.0
 
 
 class PractisedStyle(nn.Module):
-    """The numbers of a style that learn.
+    """The trained numbers of a style.
 
     Attributes:
         modulation: 1 x M.
-        left, right: of each convolution's change, by name.
+        left, right: the factors of each convolution's change, by name.
     """
 
     def __init__(self, start: Style, decoder: Decoder, rank: int, seed: int) -> None:
@@ -43,8 +43,8 @@ class PractisedStyle(nn.Module):
         Args:
             start: as the decoder predicts it.
             decoder: says which convolutions there are.
-            rank: of their changes; 0: the modulation alone learns.
-            seed: of their first `right`; their first `left` is 0.
+            rank: the rank of their changes; 0 trains the modulation alone.
+            seed: seeds `right`; `left` starts at 0.
         """
         super().__init__()
         assert start.modulation is not None
@@ -79,7 +79,7 @@ class Painter(nn.Module):
 
 
 class StyleLearner(BaseLearner):
-    """A style on its way, with a decoder that stays as it is.
+    """A style in training, with a frozen decoder.
 
     Attributes:
         terms: names of the losses.
@@ -109,10 +109,10 @@ class StyleLearner(BaseLearner):
             start: the style, as they predict it.
             picture: the style picture in its size, 1 x 3 x H x W in [0, 1].
             process: says on which device, and with whom gradients are averaged.
-            rank: of the changes of convolutions; 0: the modulation alone learns.
+            rank: the rank of the convolutions' changes; 0 trains the modulation alone.
             rate: peak of the learning rate.
-            weights: of the losses.
-            seed: of all that is random.
+            weights: the weights of the losses.
+            seed: seeds all random choices.
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.files import replacing
 from training.errors import TrainingError
 
-# Of the file's layout; a file of another version is refused.
+# The version of the file's layout; other versions are refused.
 VERSION = 2
 
 

@@ -44,7 +44,7 @@ def guarded(name: str, work: Callable[[threading.Event], bool]) -> int:
     """Do a command's work, and return its exit code: 0 done, 1 failed, 143 stopped by a signal.
 
     Args:
-        name: of the command, for messages.
+        name: the command's name, for messages.
         work: does it, until it is done or the event is set, and returns whether it is done.
     """
     logging.basicConfig(format="%(message)s")
@@ -122,7 +122,7 @@ def follow(
 
 
 def stand_back() -> None:
-    """Give way to every other process, from now on.
+    """Give way to every other process from now on.
 
     Linux shares processors out among sessions before it looks at niceness, so the session is told.
     """

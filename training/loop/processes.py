@@ -110,7 +110,7 @@ class Process:
                 )
 
     def leave(self) -> None:
-        """Wait for the others, then part from them."""
+        """Wait for the other processes, then leave the group."""
         if self.count > 1:
             distributed.barrier()
             distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How a run fares: one event, shown as a bar and in TensorBoard, and kept in a record."""
+"""The progress of a run: shown as a bar and in TensorBoard, and kept in a record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainingProgress:
 
 
 class RunningMean:
-    """Exponential means of the values, which single steps toss about."""
+    """Exponential means of the values, which vary from step to step."""
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {}

@@ -24,7 +24,7 @@ from training.loop.stream import Stream
 
 
 class Learner(Protocol):
-    """What learns.
+    """Something that learns.
 
     Attributes:
         terms: names of the values that `learn` returns.
@@ -50,7 +50,7 @@ class Learner(Protocol):
 
 
 class Source(Protocol):
-    """What it learns from."""
+    """Where a learner's batches come from."""
 
     def batches(self, stream: Stream, device: torch.device) -> Iterator[Any]:
         """Yield the batches of a stream; each has its items' `position`, a tensor."""

@@ -1,4 +1,4 @@
-"""What changes in the course of a run: how far it is, crop size, batch, learning rate."""
+"""What changes during a run: its progress, crop size, batch size and learning rate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Stage:
     """A part of the run.
 
     Attributes:
-        side: of the crops, in pixels.
+        side: side of the crops, in pixels.
         batch: pairs of a batch.
-        share: of the whole run, in (0, 1].
+        share: share of the whole run, in (0, 1].
     """
 
     side: int

@@ -121,7 +121,7 @@ def read_settings(settings: type[SettingsClass], args: argparse.Namespace) -> Se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings(Settings):
-    """What every run is told."""
+    """The settings of every run."""
 
     out: Path = setting("folder for all that the run writes", type=Path, free=True)
     steps: int | None = setting("train for so many steps", None, type=int)
@@ -144,7 +144,9 @@ class TrainingSettings(Settings):
     rate: float = setting("peak of the learning rate", 5e-4, bounds=(1e-8, 10))
     seed: int = setting("decides all that is random", 0, bounds=(0, math.inf))
     device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto", free=True)
-    precision: str = setting("of the convolutions", "auto", choices=("auto", "bfloat16", "float32"))
+    precision: str = setting(
+        "arithmetic of the convolutions", "auto", choices=("auto", "bfloat16", "float32")
+    )
     checkpoint_minutes: float = setting(
         "time between checkpoints", 5.0, bounds=(0, math.inf), free=True
     )
@@ -161,7 +163,7 @@ class TrainingSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSettings(TrainingSettings):
-    """What runs on pictures of any size are told."""
+    """The settings of runs on pictures of any size."""
 
     memory_gib: float = setting(
         "decoded pictures stay in memory, the GPU's if there is one, up to this",

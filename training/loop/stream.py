@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
     Attributes:
         position: in the stream, from 0; with the seed, all that decides the item's randomness.
-        side: of its crops, in pixels.
+        side: side of its crops, in pixels.
         fraction: how far the run is, in [0, 1].
         step: that the item is learned from, from 0.
     """
@@ -47,7 +47,7 @@ class Stream(Sampler[list[Place]]):
         """Start where a run is.
 
         Args:
-            stages: of the run.
+            stages: the run's stages.
             fraction: says how far the run is at a step.
             step, position: steps done and items used, by all processes together.
             rank, processes: which process of how many this one is.

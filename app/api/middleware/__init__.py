@@ -1,1 +1,1 @@
-"""What stands before the routes, one middleware a module."""
+"""The middlewares, one in each module."""

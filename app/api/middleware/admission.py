@@ -1,4 +1,4 @@
-"""Middleware: refuses bodies that are too large, and stylizations beyond those in work."""
+"""Middleware: bounds the size of bodies and the number of pictures in work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Middleware: ends requests with pictures that last too long, or whose client has gone away."""
+"""Middleware: ends requests that pass the deadline, or whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from app.api.problems import problem
 
 
 class Deadline:
-    """Answers 504 at the deadline, or 408 where the request's body had not come by then.
+    """Answers 504 at the deadline, or 408 if the request's body has not arrived by then.
 
-    Then, and when its client has gone away, the request is cancelled: what has not reached the
-    model yet never does.
+    Then, or when the client disconnects, the request is cancelled: a job that has not reached the
+    model never does.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -30,7 +30,7 @@ class Deadline:
 
 
 class TimedRequest:
-    """One request with a deadline, which ends where its answer begins."""
+    """One request with a deadline, which applies until the response starts."""
 
     def __init__(
         self, app: ASGIApp, seconds: float, scope: Scope, receive: Receive, send: Send
@@ -41,7 +41,7 @@ class TimedRequest:
         self._watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Run the application, and answer in its place where it is too late."""
+        """Run the application, and answer in its place after the deadline."""
         try:
             async with asyncio.timeout(self._seconds) as self._deadline:
                 await self._app(self._scope, self._receive_body, self._send_answer)

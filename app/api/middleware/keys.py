@@ -1,4 +1,4 @@
-"""API keys: who may use /v1 and /metrics, where the service has keys at all."""
+"""Middleware: API keys for /v1 and /metrics, if the service has keys."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.api.paths import STYLES_PATH
 from app.api.problems import problem
 
 GUARDED = ("/v1/", "/metrics")
-# Shown by <img>, which sends no key; their ids cannot be guessed.
+# <img> sends no key, and the ids of styles cannot be guessed.
 OPEN = re.compile(rf"{STYLES_PATH}/[^/]+/thumbnail")
 
 
 class Keys:
-    """Middleware that asks for a key before anything else of a request is read.
+    """Checks the key before any of the request's body is read.
 
     A key comes as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
     """
@@ -48,12 +48,12 @@ class Keys:
     def _known(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = digest(token if scheme.lower() == "bearer" else headers.get("x-api-key", ""))
-        # All are compared, each in a time that does not tell how much of it was right.
+        # Every key is compared in constant time, so timing reveals nothing.
         return sum(hmac.compare_digest(given, each) for each in self.digests) > 0
 
 
 def digest(key: str) -> bytes:
-    """Return a key's SHA-256: of one length, whatever the key's."""
+    """Return a key's SHA-256, which has the same length for every key."""
     return hashlib.sha256(key.strip().encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""Middleware: which pages of other origins may use the API (CORS)."""
+"""Middleware: the origins whose pages may use the API (CORS)."""
 
 from __future__ import annotations
 

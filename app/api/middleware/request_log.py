@@ -1,4 +1,4 @@
-"""Middleware: one log line for each request, and the request's id in its answer."""
+"""Middleware: a log line for each request, and the request's id in its response."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from app.api.request_id import request_id
 from app.metrics import Metrics
 
 logger = logging.getLogger("adain.request")
-# nginx's status for a client that went away before its answer: only the log ever shows it.
+# nginx's status for a client that disconnected before the answer; only the log shows it.
 CLIENT_GONE = 499
 
 
 class RequestLog:
-    """Middleware: gives every response its X-Request-ID, and logs and counts each request.
+    """Gives every response its X-Request-ID, and logs and counts each request.
 
     Handlers add fields (sizes, stage times) to `request.state.log`; no picture content and no file
     names are ever logged.
