@@ -37,7 +37,7 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
     Args:
         source: the file's bytes, or its path. Its content decides the format, not its name.
         max_pixels: most pixels (width x height) that the header may announce; nothing is decoded
-            beyond it. None: 40 million; more than 89 million are refused in any case.
+            beyond it. None: 40 million; more than 2^30 are always refused.
 
     Returns:
         The (first) frame as mode RGB, or RGBA where it has transparency; 8 bits per channel,
