@@ -9,13 +9,9 @@ from torch.nn import functional as F
 
 from model.controls import Controls
 from model.errors import ParameterError, WeightsError
-from model.networks.style_network import (
-    ConditionalNorm,
-    StyleNetwork,
-    load_style_network,
-    save_style_network,
-)
+from model.networks.style_network import ConditionalNorm, StyleNetwork
 from model.painting import Painting
+from model.weights import load_style_network, save_style_network
 from tests.pictures import as_tensor, difference, photo
 
 NAMES = ("ink", "oil", "glass")
