@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +31,11 @@ from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
 from model.pixels import network_input, to_pixels, to_tensor
 from model.runtime import (
+    bound_compiled_shapes,
     choose_device,
     choose_precision,
     is_out_of_memory,
+    release_freed_memory,
     reuse_freed_memory,
     within_memory,
 )
@@ -44,6 +47,8 @@ from model.transfer import Transfer
 MAX_UNTILED_PIXELS = 2048 * 2048
 TILE = 768
 MIN_TILE = 64
+# Sizes whose pictures reuse each other's memory.
+RECENT_SHAPES = 8
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -86,6 +91,7 @@ class Stylizer:
         self.encoder_path: Path | None = None
         self.decoder_path: Path | None = None
         self._contents = ContentCache(content_cache_bytes)
+        self._recent_shapes: deque[tuple[int, ...]] = deque(maxlen=RECENT_SHAPES)
 
     @classmethod
     def load(
@@ -113,6 +119,7 @@ class Stylizer:
         dtype = choose_precision(precision, target)
         if target.type == "cpu":
             reuse_freed_memory()
+            bound_compiled_shapes()
         encoder_path = encoder or weights_files.bundled("encoder")
         decoder_path = decoder or weights_files.bundled("decoder")
         stylizer = cls(
@@ -219,8 +226,11 @@ class Stylizer:
             for painting, own in zip(paintings, styles, strict=True)
         ]
         if len(paintings) > 1:
-            return self._paint_whole(pixels, transfers)
-        return [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
+            painted = self._paint_whole(pixels, transfers)
+        else:
+            painted = [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
+        self._release_memory(pixels[0].shape)
+        return painted
 
     def _paint_one(
         self, pixels: np.ndarray, transfer: Transfer, tile: int | None, on_tile: OnTile
@@ -285,6 +295,12 @@ class Stylizer:
         """Return N arrays of H x W x 3 pixels as a tensor, and its features."""
         image = torch.cat([to_tensor(pixels, self.device) for pixels in batch])
         return image, self.encoder(image)
+
+    def _release_memory(self, shape: tuple[int, ...]) -> None:
+        """Return freed memory to the system after pictures of a size that was not met lately."""
+        if shape not in self._recent_shapes:
+            release_freed_memory()
+            self._recent_shapes.append(shape)
 
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.

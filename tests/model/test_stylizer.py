@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 from statistics import mean
 
 import numpy as np
@@ -424,3 +426,31 @@ def test_unknown_devices_and_precisions_are_refused(arguments, message):
 def test_an_absent_device_is_refused():
     with pytest.raises(DeviceError, match="cannot use device 'cuda'"):
         Stylizer.load(device="cuda")
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_sizes():
+    code = """
+import random
+from pathlib import Path
+from PIL import Image
+from model import Stylizer
+from tests.pictures import painting, photo
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+stylizer = Stylizer.load(device="cpu", content_cache_bytes=0)
+style = stylizer.encode_style(painting(), style_size=64)
+chance, most = random.Random(0), []
+for part in range(3):
+    most.append(0)
+    for _ in range(40):
+        size = chance.randint(64, 240), chance.randint(64, 240)
+        stylizer.stylize(photo(*size), style)
+        most[-1] = max(most[-1], resident())
+assert most[-1] < 1.1 * most[0], most
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
