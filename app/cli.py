@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -13,6 +15,8 @@ from model.errors import AdainError
 
 USAGE_ERROR = 2
 FAILURE = 1
+# As a shell says of a process that SIGPIPE ended.
+CLOSED_PIPE = 141
 # Modules of `app.commands`, and what `adain --help` says of them. Only the one that is called is
 # imported: torch takes seconds, which those that need no model should not wait.
 COMMANDS = {
@@ -38,8 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
         if name == called:
             import_module(f"app.commands.{name}").add_arguments(command)
     args = parser.parse_args(arguments)
+    # Names of files and styles may hold characters that the terminal's encoding lacks.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has had enough, as in `adain styles list | head`. What Python still writes at
+        # its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except AdainError as error:
         print(f"adain: error: {error}", file=sys.stderr)
         return FAILURE

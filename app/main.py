@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app.api import health, metrics, page, problems, requests, styles, stylize
 from app.api.middleware.admission import Admission
 from app.api.middleware.deadline import Deadline
+from app.api.middleware.hosts import Hosts
 from app.api.middleware.keys import Keys
 from app.api.middleware.origins import allow_origins
 from app.api.middleware.request_log import RequestLog
@@ -73,5 +74,6 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         app.add_middleware(Keys, keys=keys)
     if settings.cors_origins:
         allow_origins(app, settings.cors_origins)
+    app.add_middleware(Hosts, settings=settings)
     app.add_middleware(RequestLog, metrics=service.metrics)
     return app

@@ -22,6 +22,8 @@ from app.engine.interface import Model
 SECONDS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40, 80)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 UNKNOWN_ROUTE = "none"
+UNKNOWN_METHOD = "other"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
@@ -94,7 +96,9 @@ class Metrics:
         """Count the answer to a request."""
         # The route's template, not the path: one series for each route.
         route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
-        self.requests.labels(route, scope["method"], status).inc()
+        # Methods can be invented too: labels come from a closed set.
+        method = scope["method"] if scope["method"] in METHODS else UNKNOWN_METHOD
+        self.requests.labels(route, method, status).inc()
         self.seconds.labels(route).observe(seconds)
         if "problem" in scope["state"]:
             self.problems.labels(scope["state"]["problem"]).inc()

@@ -85,7 +85,8 @@ def build(settings: dict[str, Any]) -> Application:
     Args:
         settings: by their names, those that the environment does not hold.
     """
-    known = Settings(**settings)
+    # Where Ray's proxies listen the cluster says, not the settings.
+    known = Settings(**{"host": "0.0.0.0", **settings})
     application: Application = service(known).bind(model(known))
     return application
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.controls import CONTENT_CACHE_BYTES, MIN_SIZE
+from model.errors import ParameterError
 from model.images import DEFAULT_MAX_PIXELS, MAX_PIXELS
 
 PREFIX = "ADAIN_"
@@ -62,13 +65,20 @@ class Settings(BaseSettings):
         description="features of contents kept in the device's memory for the next request, about "
         "250 bytes a pixel, twice that in float32",
     )
-    data_dir: Path = Field(user_data_path("adain"), description="folder of the style library")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("adain"), description="folder of the style library"
+    )
     database_url: SecretStr | None = Field(
         None,
         description="postgresql://... of a library that replicas share, in place of data_dir",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="keys that open /v1 and /metrics, between commas; none: open to all"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="host names that requests may use, between commas; by default those of this "
+        "machine, or all where it listens on 0.0.0.0; * is all",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins whose pages may use the API, between commas; * is all"
@@ -87,12 +97,24 @@ class Settings(BaseSettings):
         "info", description="least severe log lines to print"
     )
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
         """Return a text as its parts between commas."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def check_keys(cls, value: object) -> object:
+        """Refuse keys that could not work: a service must not start open by mistake."""
+        if isinstance(value, str):
+            keys = [part.strip() for part in value.split(",")]
+            if value.strip() and not any(keys):
+                raise ValueError("holds no key; leave the variable out to serve without keys")
+            if not all(key.isascii() and key.isprintable() for key in keys):
+                raise ValueError("a key may have printable ASCII characters only")
         return value
 
     @field_validator("max_refine_seconds")
@@ -104,10 +126,22 @@ class Settings(BaseSettings):
         return value
 
 
+def refuse_unknown_variables(environment: Iterable[str]) -> None:
+    """Raise ParameterError for a variable ADAIN_* that is no setting, and name the nearest one."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, 1, 0.0)[0]
+            raise ParameterError(
+                f"{name} is no setting; did you mean {nearest}? adain serve --help lists them all"
+            )
+
+
 def describe() -> str:
     """Return one line per setting: variable, default, meaning."""
     lines = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f" (default {field.default})"
+        value = field.get_default(call_default_factory=True)
+        default = "" if value in (None, ()) else f" (default {value})"
         lines.append(f"  {PREFIX}{name.upper():<17} {field.description}{default}")
     return "\n".join(lines)

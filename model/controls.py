@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -84,6 +85,8 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
         limit = high if value > high else low
+        # An integer may have more digits than a float can express, or a message should show.
+        value = min(max(value, -sys.float_info.max), sys.float_info.max)
         raise ParameterError(
             f"{name} must be {bounds}, and is {value}", limit=limit, value=float(value)
         )

@@ -76,9 +76,16 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the files of a folder whose suffix is that of a format that we read, by name."""
+    """Return the files of a folder whose suffix is that of a format that we read, by name.
+
+    Hidden files are no pictures: macOS writes ._photo.jpg beside photo.jpg.
+    """
     suffixes = picture_suffixes()
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
 
 
 @functools.cache

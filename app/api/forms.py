@@ -15,6 +15,8 @@ from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STY
 from model.errors import ParameterError, naming
 from model.images import DEFAULT_QUALITY, read_image
 
+# Larger numbers are refused before anything computes with them.
+MAX_INTEGER = 2**31 - 1
 REPEATABLE = ("style", "style_id", "weight", "mask")
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -58,6 +60,7 @@ class StylizeForm(BaseModel):
     size: int | None = Field(
         None,
         ge=MIN_SIZE,
+        le=MAX_INTEGER,
         description="Longest side of the result in pixels. None: the content's own, or the "
         "service's limit where that is less.",
     )

@@ -13,6 +13,7 @@ from app.service import CurrentService
 router = APIRouter()
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Whether the process answers")
 async def livez() -> JSONResponse:
     """Answer as long as the event loop runs."""
@@ -42,6 +43,7 @@ async def limits(service: CurrentService) -> Limits:
     )
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Whether the model is warm",

@@ -22,6 +22,7 @@ logger = logging.getLogger("adain")
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed-body": (400, "The request body is malformed"),
     "unauthorized": (401, "A key is missing or unknown"),
+    "foreign-origin": (403, "A page of another origin may not do this"),
     "not-found": (404, "There is nothing at this path"),
     "unknown-style": (404, "The library has no such style"),
     "unknown-request": (404, "No such request is in work"),
@@ -33,6 +34,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "image-too-large": (413, "A picture has too many pixels"),
     "unsupported-image": (415, "A file is no picture of a supported format"),
     "unsupported-body": (415, "The request body is no multipart form"),
+    "wrong-host": (421, "The service does not answer under this host name"),
     "invalid-parameter": (422, "A parameter is missing or invalid"),
     "not-finite": (422, "The refinement has no finite loss to begin with"),
     "corrupt-image": (422, "A picture is damaged"),
@@ -179,8 +181,8 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     code = BY_STATUS.get(error.status_code, phrase.lower().replace(" ", "-"))
     details = {
         "malformed-body": f"{error.detail} (send multipart/form-data, as curl -F does)",
-        "not-found": f"there is nothing at {request.url.path}; see /docs for what there is",
-        "method-not-allowed": f"{request.url.path} does not take {request.method}, only "
+        "not-found": f"there is nothing at {request.url.path[:80]}; see /docs for what there is",
+        "method-not-allowed": f"{request.url.path[:80]} does not take {request.method}, only "
         f"{headers.get('allow', headers.get('Allow', 'what /docs lists'))}",
     }
     return problem(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
@@ -16,7 +18,7 @@ from app.api.paths import STYLES_PATH
 from app.api.problems import problem_responses
 from app.library.rows import THUMBNAIL_FORMAT, SavedStyle
 from app.service import CurrentService
-from model.errors import naming
+from model.errors import AdainError, naming
 from model.style import Style, is_style_file, read_style_file
 
 router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
@@ -67,6 +69,18 @@ class StylePage(BaseModel):
     next: int | None = Field(description="`after` of the next page; null where this is the last")
 
 
+@contextmanager
+def naming_name() -> Iterator[None]:
+    """Name the field `name` in errors that are about the name."""
+    try:
+        yield
+    except AdainError as error:
+        if error.code in ("invalid-parameter", "name-taken"):
+            with naming("name"):
+                raise
+        raise
+
+
 @router.get("", summary="List the saved styles", responses=problem_responses(INVALID | UNAVAILABLE))
 async def list_styles(
     service: CurrentService,
@@ -109,7 +123,7 @@ async def save_style(
     practised, picture = await run_in_threadpool(decode)
 
     def save() -> SavedStyle:
-        with naming("name"):
+        with naming_name():
             return library.add(form.name, picture, practised)
 
     style = StyleView.of(await library.run(save))
@@ -156,7 +170,7 @@ async def rename_style(
     library = service.library
 
     def rename() -> SavedStyle:
-        with naming("name"):
+        with naming_name():
             return library.rename(id, form.name)
 
     return StyleView.of(await library.run(rename))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,14 @@ def open_style(
 
     with naming(path):
         return read_style_file(path.read_bytes(), layout(), max_pixels=settings.max_pixels)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise ParameterError if no file can be written into a folder."""
+    if not folder.is_dir():
+        raise ParameterError(f"{folder}: no such folder; make it first, or choose another -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ParameterError(f"{folder}: no permission to write there; choose another -o")
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

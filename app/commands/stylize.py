@@ -16,6 +16,7 @@ from app.commands.files import (
     open_picture,
     refuse_existing,
     refuse_overwriting,
+    refuse_unwritable,
 )
 from app.commands.optimization import Interrupted, add_optimization, read_optimization
 from app.commands.painters import Painter, painter
@@ -165,6 +166,7 @@ def plan_one(args: argparse.Namespace) -> tuple[Path, Path]:
     else:
         output = args.output
     format_of(output)
+    refuse_unwritable(output.parent)
     refuse_overwriting([output], [content, *args.styles, *(args.mask or [])])
     return content, output
 
@@ -189,6 +191,7 @@ def plan_many(args: argparse.Namespace) -> list[tuple[Path, Path]]:
     if args.output is None:
         refuse_existing(outputs)
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_unwritable(folder)
     return list(zip(contents, outputs, strict=True))
 
 

@@ -8,6 +8,8 @@ from model.controls import check_range
 from model.errors import ParameterError
 
 MAX_NAME_LENGTH = 80
+# Zero-width joiner and non-joiner, which Persian, Indic scripts and emoji need inside of words.
+JOINERS = "\u200c\u200d"
 
 
 def clean_name(name: str) -> str:
@@ -18,11 +20,14 @@ def clean_name(name: str) -> str:
     """
     clean = " ".join(unicodedata.normalize("NFC", name).split())
     check_range("the length of the name", len(clean), 1, MAX_NAME_LENGTH)
-    kinds = {unicodedata.category(character) for character in clean}
-    if kinds & {"Cc", "Cs", "Cn", "Co"}:
+    kinds = {unicodedata.category(c) for c in clean if c not in JOINERS}
+    if kinds & {"Cc", "Cf", "Cs", "Cn", "Co"}:
         raise ParameterError(
-            "the name holds a control character or one that is none; write letters, digits, signs"
+            "the name holds a control character or another one that cannot be seen; write letters, "
+            "digits and signs"
         )
+    if clean[0] in JOINERS or clean[-1] in JOINERS:
+        raise ParameterError("the name begins or ends with a joiner, which cannot be seen")
     if not any(kind[0] in "LNPS" for kind in kinds):
         raise ParameterError("the name holds nothing that can be seen; write a letter")
     return clean

@@ -1,6 +1,8 @@
 """The command line, on real files."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +147,7 @@ def test_a_glob_of_equal_names_is_refused(capsys):
         (["content.jpg", "style.png", "other.png", "--mask", "style.png"], "as many masks"),
         (["content.jpg", "style.png", "-o", "out.gif"], "out.gif: the name must end in .png"),
         (["content.jpg", "style.png", "-o", "style.png"], "style.png is read by this command"),
-        (["content.jpg", "style.png", "-o", "no/such/out.png"], "No such file or directory"),
+        (["content.jpg", "style.png", "-o", "no/such/out.png"], "no/such: no such folder"),
         (["empty", "style.png", "-o", "content.jpg"], "content.jpg is a file"),
     ],
 )
@@ -429,3 +431,63 @@ def test_a_command_that_needs_no_model_imports_no_torch(arguments):
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("output", ["nowhere/out.png", "content.jpg/out.png"])
+def test_an_output_that_cannot_be_written_is_found_out_before_the_work(capsys, output, monkeypatch):
+    monkeypatch.setattr("app.commands.stylize.painter", lambda *_: pytest.fail("work was begun"))
+    assert "no such folder" in fails(capsys, "content.jpg", "style.png", "-o", output)
+
+
+def test_hidden_files_of_a_folder_are_left_alone(capsys):
+    Path("photos").mkdir()
+    Path("photos/a.png").write_bytes(encoded(photo()))
+    Path("photos/._a.png").write_bytes(b"what macOS writes")
+    assert stylize("photos", "style.png", "-o", "out") == 0
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_a_name_as_long_as_the_file_system_allows():
+    name = "n" * 251 + ".png"
+    Path("photos").mkdir()
+    Path(f"photos/{name}").write_bytes(encoded(photo()))
+    assert stylize("photos", "style.png", "-o", "out") == 0
+    assert [path.name for path in Path("out").iterdir()] == [name]
+
+
+def test_numbers_of_many_digits_are_refused(capsys):
+    assert "--size must be at least 16" in fails(
+        capsys, "content.jpg", "style.png", "--size", "-1" + "0" * 400
+    )
+
+
+def run_adain(*arguments, **options):
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), **options.pop("env", {})}
+    return subprocess.run(
+        command, capture_output=True, env={**os.environ, **environment}, check=False, **options
+    )
+
+
+def test_names_that_the_terminal_cannot_show_are_no_failure():
+    assert main(["styles", "add", "style.png", "--name", "Nacht \u2605"]) == 0
+    done = run_adain("styles", "list", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert b"Nacht \\u2605" in done.stdout
+
+
+def test_a_closed_pipe_ends_quietly():
+    command = f"{sys.executable} -m app.cli styles list | true"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, env=environment, check=False)
+    assert done.stderr == b""
+
+
+def test_a_port_in_use_is_told_in_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_adain("serve", "--port", port)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert f"cannot listen on 127.0.0.1 port {port}: ".encode() in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.metrics import Metrics
 from tests.pictures import encoded, painting, photo
 
 FILES = {"content": encoded(photo()), "style": encoded(painting())}
@@ -49,6 +51,15 @@ def test_answers_are_counted_by_route_and_status(client):
     assert samples["adain_problems_total", "unknown-style"] == 2
     assert samples["adain_pixels_total",] == 96 * 64
     assert samples["adain_request_seconds_count", "/v1/stylize"] == 2
+
+
+def test_invented_methods_share_one_series():
+    metrics = Metrics()
+    for number in range(20):
+        metrics.count({"method": f"INVENTED{number}", "state": {}}, 405, 0.1)
+    text = generate_latest(metrics.registry).decode()
+    assert 'adain_requests_total{method="other",route="none",status="405"} 20.0' in text
+    assert "INVENTED" not in text
 
 
 def test_the_stages_agree_with_server_timing_and_known_styles_are_told(client):

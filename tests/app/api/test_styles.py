@@ -394,3 +394,27 @@ def test_other_weights_go_by_the_picture_of_a_practised_style(
     with pytest.raises(ServiceError, match="no style"):
         own.encoded(key, 64, stylizer.fingerprint)
     own.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["a\u200bb", "\ufeffa", "a\u202eb", "a\u2066b", "\u200da", "a\u200c"]
+)
+def test_names_with_what_cannot_be_seen_are_refused(library, name):
+    response = save(library, name)
+    assert response.status_code == 422
+    assert response.json()["field"] == "name"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f3a8"]
+)
+def test_joiners_inside_of_words_and_emoji_are_kept(library, name):
+    assert saved(library, name)["name"] == name
+
+
+def test_a_full_library_is_no_fault_of_the_name(serve, tmp_path):
+    with serve(data_dir=tmp_path, max_saved_styles=0) as client:
+        refused = save(client)
+        assert refused.status_code == 507
+        assert "field" not in refused.json()
+        assert "name" not in refused.json()["detail"].split(":")[0]
