@@ -9,8 +9,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from model import samples
 from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
 
 # The JPEG plugin also reads the MPO files of phones.
@@ -28,6 +29,9 @@ WHITE = (255, 255, 255)
 PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Some tools write megabytes of text into PNG files, which must not cost the picture. The sum of all
+# texts is bounded by the same.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -54,12 +58,17 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
         raise CorruptImageError("the picture is empty (0 bytes)")
     limit = min(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, MAX_PIXELS)
     try:
+        samples.refuse_unknown(data)
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             if image.width * image.height > limit:
                 raise too_large(image.width * image.height, limit, f"{image.width}x{image.height}")
             image.load()
+            if image.format == "TIFF":
+                return normalize(samples.correct(upright(image), data))
+            if image.format == "PNG":
+                samples.scale_transparency(image, data)
             return normalize(image)
-    except (ImageTooLargeError, MemoryError):
+    except (ImageTooLargeError, UnsupportedImageError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise too_large(MAX_PIXELS, limit, f"over {MAX_PIXELS} pixels") from error
@@ -122,7 +131,7 @@ def normalize(image: Image.Image) -> Image.Image:
         return image
     profile = image.info.get("icc_profile")
     image = upright(image)
-    opacity = None
+    opacity = samples.opacity_of_16_bits(image)
     if image.has_transparency_data and not image.mode.startswith("I"):
         opacity = image.convert("RGBA").getchannel("A")
     color = to_srgb(to_8_bit(image), profile)
