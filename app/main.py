@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app.api import health, metrics, page, problems, requests, styles, stylize
+from app.api import docs, health, metrics, page, problems, requests, styles, stylize
 from app.api.middleware.admission import Admission
 from app.api.middleware.deadline import Deadline
 from app.api.middleware.hosts import Hosts
@@ -59,12 +59,14 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         version=version("adain"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.service = service
     for routes in (stylize, styles, requests, metrics, health):
         app.include_router(routes.router)
     page.register(app)
+    docs.register(app)
     problems.register(app)
     # The last one added is the outermost.
     app.add_middleware(Deadline, seconds=settings.deadline_seconds)

@@ -557,6 +557,17 @@ def test_looks(visit, look):
     assert visitor.page.evaluate(animation) == "none"
 
 
+def test_the_document_of_the_api_needs_nothing_from_elsewhere(visitor, server):
+    asked, page = [], visitor.page
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.base_url}/docs")
+    page.wait_for_selector("#operations-default-stylize_v1_stylize_post")
+    assert all(url.startswith((str(server.base_url), "data:", "blob:")) for url in asked)
+    policy = server.get("/docs").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("style-src")[0]
+
+
 def test_the_page_is_small_and_bound_to_its_own_host(server):
     index = server.get("/")
     policy = index.headers["content-security-policy"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.paths import takes_pictures
 from app.api.problems import BodyTooLargeError, problem, too_large
 from app.settings import Settings
+
+# The most bytes that may follow the closing boundary of a multipart body.
+TAIL = 1024
 
 
 class Admission:
@@ -27,9 +32,22 @@ class Admission:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.settings.max_body_bytes
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
+        limit, headers = self.settings.max_body_bytes, Headers(scope=scope)
+        receive = count_bytes(receive, limit)
+        boundary = boundary_of(headers)
+        if boundary is not None:
+            receive = require_end(receive, boundary)
+        encoding = headers.get("content-encoding", "identity")
+        declared = headers.get("content-length", "")
+        if encoding.strip().lower() != "identity":
+            response = problem(
+                scope,
+                "unsupported-body",
+                f"the body is encoded as {encoding[:40]}; send it as it is",
+                headers={"Connection": "close"},
+            )
+            await response(scope, receive, send)
+        elif declared.isdecimal() and int(declared) > limit:
             response = problem(
                 scope,
                 "body-too-large",
@@ -40,9 +58,9 @@ class Admission:
             )
             await response(scope, receive, send)
         elif takes_pictures(scope):
-            await self._admit(scope, count_bytes(receive, limit), send)
+            await self._admit(scope, receive, send)
         else:
-            await self.app(scope, count_bytes(receive, limit), send)
+            await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.admitted >= self.settings.max_requests:
@@ -60,6 +78,31 @@ class Admission:
             await self.app(scope, receive, send)
         finally:
             self.admitted -= 1
+
+
+def boundary_of(headers: Headers) -> bytes | None:
+    """Return the boundary of a multipart body, or None for another body."""
+    kind, parameters = parse_options_header(headers.get("content-type", ""))
+    return parameters.get(b"boundary") if kind == b"multipart/form-data" else None
+
+
+def require_end(receive: Receive, boundary: bytes) -> Receive:
+    """Return `receive`, raising HTTPException for a multipart body without its closing boundary.
+
+    The parser accepts such a body, and drops its last field.
+    """
+    end, tail = b"--" + boundary + b"--", b""
+
+    async def checked() -> Message:
+        nonlocal tail
+        message = await receive()
+        if message["type"] == "http.request":
+            tail = (tail + message.get("body", b""))[-TAIL - len(end) :]
+            if not message.get("more_body", False) and end not in tail:
+                raise HTTPException(400, "the multipart body ends before its closing boundary")
+        return message
+
+    return checked
 
 
 def count_bytes(receive: Receive, limit: int) -> Receive:

@@ -60,6 +60,21 @@ BAD_REQUESTS = {
     "alpha twice": (422, "invalid-parameter", "alpha may be", fields(alpha=["0.1", "0.2"])),
     "size of 400 digits": (422, "invalid-parameter", "size: ", fields(size="1" + "0" * 400)),
     "size of 9000 digits": (422, "invalid-parameter", "size: ", fields(size="1" * 9000)),
+    "gzip": (
+        415,
+        "unsupported-body",
+        "encoded as gzip",
+        {"content": b"x", "headers": BOUNDARY | {"Content-Encoding": "gzip"}},
+    ),
+    "no closing boundary": (
+        400,
+        "malformed-body",
+        "before its closing boundary",
+        {
+            "content": b'--x\r\nContent-Disposition: form-data; name="alpha"\r\n\r\n1\r\n',
+            "headers": BOUNDARY,
+        },
+    ),
     "weight 0": (422, "invalid-parameter", "weight 1: input should be", fields(weight="0")),
     "weight NaN": (422, "invalid-parameter", "weight 1: input should be", fields(weight="nan")),
     "weight infinite": (422, "invalid-parameter", "weight 1: input", fields(weight="inf")),
