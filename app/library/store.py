@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -105,23 +105,40 @@ class StyleLibrary:
         with self._preparing:
             if self._prepared:
                 return
-            with self.database.write() as connection:
-                self.database.lock(connection, SCHEMA_LOCK)
-                schema.create_all(connection)
-                version = connection.scalar(sql.select(library_table.c.version))
-                if version is None:
-                    connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
-                    for starter in self._starters():
-                        picture = read_image(starter.file)
-                        row = new_row(starter.name, starter.file, picture)
-                        insert_style(connection, row, read_style(starter.practised))
-                elif version != SCHEMA_VERSION:
-                    raise ServiceError(
-                        "library-unavailable",
-                        f"the style library has version {version}, and this program reads "
-                        f"{SCHEMA_VERSION}; use the program that wrote it",
-                    )
+            version = self._begin()
+            if version is None:
+                # Decoded outside of any transaction: others would wait for their turn to write.
+                starters = [
+                    (new_row(each.name, each.file, read_image(each.file)), each.practised)
+                    for each in self._starters()
+                ]
+                version = self._begin(starters)
+            if version != SCHEMA_VERSION:
+                raise ServiceError(
+                    "library-unavailable",
+                    f"the style library has version {version}, and this program reads "
+                    f"{SCHEMA_VERSION}; use the program that wrote it",
+                )
             self._prepared = True
+
+    def _begin(
+        self, starters: Sequence[tuple[sql.Insert, bytes | None]] | None = None
+    ) -> int | None:
+        """Create the tables, and insert the starter styles if they are given and not yet there.
+
+        Returns:
+            The version of the library, None before its starter styles are in.
+        """
+        with self.database.write() as connection:
+            self.database.lock(connection, SCHEMA_LOCK)
+            schema.create_all(connection)
+            version: int | None = connection.scalar(sql.select(library_table.c.version))
+            if version is None and starters is not None:
+                connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
+                for row, practised in starters:
+                    insert_style(connection, row, read_style(practised))
+                return SCHEMA_VERSION
+        return version
 
     def add(self, name: str, picture: Image.Image, practised: Style | None = None) -> SavedStyle:
         """Save a style.
