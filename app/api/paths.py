@@ -7,6 +7,8 @@ from starlette.types import Scope
 STYLIZE_PATH = "/v1/stylize"
 STYLES_PATH = "/v1/styles"
 REQUESTS_PATH = "/v1/requests"
+# Methods that change nothing, and whose bodies nobody reads.
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def takes_pictures(scope: Scope) -> bool:

@@ -11,6 +11,8 @@ from app.api.paths import takes_pictures
 from app.api.problems import BodyTooLargeError, problem, too_large
 from app.settings import Settings
 
+# The largest body of a request without pictures.
+FORM_BYTES = 64 * 1024
 # The most bytes that may follow the closing boundary of a multipart body.
 TAIL = 1024
 
@@ -32,7 +34,8 @@ class Admission:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit, headers = self.settings.max_body_bytes, Headers(scope=scope)
+        headers = Headers(scope=scope)
+        limit = self.settings.max_body_bytes if takes_pictures(scope) else FORM_BYTES
         receive = count_bytes(receive, limit)
         boundary = boundary_of(headers)
         if boundary is not None:

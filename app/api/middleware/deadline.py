@@ -6,15 +6,16 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.paths import takes_pictures
+from app.api.paths import SAFE_METHODS
 from app.api.problems import problem
 
 
 class Deadline:
-    """Answers 504 at the deadline, or 408 if the request's body has not arrived by then.
+    """Bounds the time of all requests that may have a body.
 
-    Then, or when the client disconnects, the request is cancelled: a job that has not reached the
-    model never does.
+    It answers 504 at the deadline, or 408 if the request's body has not arrived by then. Then, or
+    when the client disconnects, the request is cancelled: a job that has not reached the model
+    never does.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -23,7 +24,7 @@ class Deadline:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if takes_pictures(scope):
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             await TimedRequest(self.app, self.seconds, scope, receive, send).run()
         else:
             await self.app(scope, receive, send)

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.paths import SAFE_METHODS
 from app.api.problems import problem
 from app.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What browsers say of requests that a page of another origin sends.
 FOREIGN_SITES = ("cross-site", "same-site")
 

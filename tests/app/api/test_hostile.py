@@ -40,7 +40,7 @@ def connect(client):
 
 def head(length, path=URL):
     return (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     ).encode()
 
@@ -59,9 +59,25 @@ def works(client):
 
 
 def whole_request():
-    request = httpx.Request("POST", "http://x" + URL, files=FILES, data=DATA)
+    request = httpx.Request("POST", "http://localhost" + URL, files=FILES, data=DATA)
     top = [f"POST {URL} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
     return "\r\n".join(top).encode() + b"\r\n\r\n" + request.read()
+
+
+def test_a_small_form_that_trickles_in_gets_408_too(quick):
+    with connect(quick) as connection:
+        top = head(100, "/v1/styles/0123456789abcdef").replace(b"POST", b"PATCH", 1)
+        connection.sendall(top + b"--x\r\n")
+        status, problem = answer(connection)
+    assert (status, problem["type"]) == (408, "urn:adain:problem:upload-too-slow")
+
+
+def test_a_request_without_pictures_has_a_small_body(quick):
+    with connect(quick) as connection:
+        connection.sendall(head(100_000, "/v1/styles/x").replace(b"POST", b"PATCH", 1))
+        status, problem = answer(connection)
+    assert (status, problem["type"]) == (413, "urn:adain:problem:body-too-large")
+    assert problem["limit"] == 64 * 1024
 
 
 def test_a_body_that_trickles_in_gets_408(quick):
@@ -148,11 +164,11 @@ def test_a_thousand_fields(quick):
 @pytest.mark.slow
 def test_five_hundred_connections_at_once(quick):
     with connect(quick) as kept:
-        kept.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")  # and no more
+        kept.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")  # and no more
         address = (quick.base_url.host, quick.base_url.port)
         connections = [socket.create_connection(address) for _ in range(500)]
         for connection in connections:
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for connection in connections:
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
             connection.close()

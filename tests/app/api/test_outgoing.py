@@ -79,5 +79,6 @@ def test_nothing_goes_out(recorded):
         response = client.post("/v1/stylize", files=files | {"style": body}, data=data)
         assert response.status_code == 415
     for path in ("/", "/docs", "/openapi.json", "/metrics", "/v1/styles", f"/v1/styles/{url}"):
-        client.get(path, headers={"Referer": url, "X-Forwarded-Host": url, "Host": "192.0.2.1"})
+        client.get(path, headers={"Referer": url, "X-Forwarded-Host": url})
+        client.get(path, headers={"Referer": url, "Host": "192.0.2.1"})
     assert record.read_text().splitlines() == at_start
