@@ -28,6 +28,7 @@ SECTIONS = {
         "Against the method as it is usually scripted",
         ["speed", "--sizes", "256", "512", "1024", "--large", "2048", "4096"],
     ),
+    "start": ("Commands without a model", ["start"]),
     "styles": ("Further styles", ["styles"]),
     "batch": ("Pictures at once", ["batch"]),
     "tiling": ("Tiles", ["tiling", "--huge", "10000"]),
