@@ -58,13 +58,13 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
         raise CorruptImageError("the picture is empty (0 bytes)")
     limit = min(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, MAX_PIXELS)
     try:
-        samples.refuse_unknown(data)
+        layout = samples.checked_layout(data)
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             if image.width * image.height > limit:
                 raise too_large(image.width * image.height, limit, f"{image.width}x{image.height}")
             image.load()
-            if image.format == "TIFF":
-                return normalize(samples.correct(upright(image), data))
+            if image.format == "TIFF" and layout is not None and layout.corrected:
+                return normalize(samples.correct(upright(image), layout))
             if image.format == "PNG":
                 samples.scale_transparency(image, data)
             return normalize(image)

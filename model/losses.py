@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.adain import EPSILON, channel_statistics
+from model.adain import EPSILON, ChannelStatistics, channel_statistics
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -47,8 +47,12 @@ def gram_loss(result: Tensor, target: Tensor) -> Tensor:
 
 def statistics(features: Tensor, region: Tensor | None = None) -> Tensor:
     """Return mean and deviation of each channel, which AdaIN compares in place of Gram matrices."""
-    of = channel_statistics(features, region)
-    return torch.cat([of.mean, of.std], dim=2)[..., 0]
+    return joined(channel_statistics(features, region))
+
+
+def joined(statistics: ChannelStatistics) -> Tensor:
+    """Return mean and deviation as one tensor, N x C x 2."""
+    return torch.cat([statistics.mean, statistics.std], dim=2)[..., 0]
 
 
 def statistics_loss(result: Tensor, target: Tensor) -> Tensor:

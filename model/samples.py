@@ -58,7 +58,7 @@ class Layout(NamedTuple):
     @property
     def corrected(self) -> bool:
         """Whether `correct` makes it right."""
-        if self.samples > 1 or self.bits <= 8:
+        if self.plain or self.samples > 1 or self.bits <= 8:
             return False
         if self.kind == FLOAT:
             return self.bits == 32 and not (self.big_endian and self.compressed)
@@ -97,20 +97,22 @@ def read_layout(data: bytes) -> Layout | None:
         return None
 
 
-def refuse_unknown(data: bytes) -> None:
-    """Raise UnsupportedImageError for a TIFF file that would come out as another picture."""
+def checked_layout(data: bytes) -> Layout | None:
+    """Return the layout of a TIFF file, or None if the bytes have no directory of one.
+
+    Raises:
+        UnsupportedImageError: the picture would come out as another one.
+    """
     layout = read_layout(data)
     if layout is not None and not (layout.plain or layout.corrected):
         raise UnsupportedImageError(
             f"a TIFF picture with {layout} is not supported; save it with 8 or 16 unsigned bits"
         )
+    return layout
 
 
-def correct(image: Image.Image, data: bytes) -> Image.Image:
-    """Return a loaded, upright TIFF image with its samples as they are meant."""
-    layout = read_layout(data)
-    if layout is None or layout.plain or not layout.corrected:
-        return image
+def correct(image: Image.Image, layout: Layout) -> Image.Image:
+    """Return a loaded, upright TIFF image of a `corrected` layout with its samples as meant."""
     values = np.asarray(image)
     if layout.kind == FLOAT:
         corrected = Image.fromarray(-values if layout.white_is_zero else values)

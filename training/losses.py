@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model.adain import ChannelStatistics, channel_statistics
-from model.losses import statistics_loss
+from model.losses import joined, statistics_loss
 
 # The most positions of a tap that its covariance is taken over.
 POSITIONS = 4096
@@ -33,11 +33,6 @@ def style_loss(results: Sequence[ChannelStatistics], styles: Sequence[ChannelSta
         for result, style in zip(results, styles, strict=True)
     ]
     return torch.stack(distances).sum()
-
-
-def joined(statistics: ChannelStatistics) -> Tensor:
-    """Return mean and deviation as one tensor, N x C x 2."""
-    return torch.cat([statistics.mean, statistics.std], dim=2)[..., 0]
 
 
 def identity_loss(image: Tensor, content: Tensor, identity: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def practise(settings: StyleSettings, stop: threading.Event) -> bool:
     last = follow(run, stop, paint=paint)
     if process.leads:
         write_whole(settings.output, learner.style().to_bytes())
-    record(run, last, content=contents.contents.summary(), **judge(learner, predicted, samples))
+        record(run, last, content=contents.contents.summary(), **judge(learner, predicted, samples))
     process.leave()
     return not run.stopped
 

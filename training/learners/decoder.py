@@ -124,8 +124,7 @@ class DecoderLearner(BaseLearner):
 
     def learn(self, batches: Sequence[ReusedPair], fraction: float) -> Tensor:
         """Take one step of both optimizers; see `training.loop.run.Learner`."""
-        for parameter in self.decoder.parameters():
-            parameter.grad = None
+        self.decoder.zero_grad()
         terms = add_gradients(self._paint, batches, self._losses)
         share = steady_rate(1.0, fraction, self._cool)
         self._muon.step([share * self._muon_rate, DETAIL_RATE * share * self._muon_rate])

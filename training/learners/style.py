@@ -129,8 +129,7 @@ class StyleLearner(BaseLearner):
 
     def learn(self, batches: Sequence[Pair], fraction: float) -> Tensor:
         """Take one step of Adam; see `training.loop.run.Learner`."""
-        for parameter in self._practised.parameters():
-            parameter.grad = None
+        self._practised.zero_grad()
         terms = add_gradients(self._paint, batches, self._losses)
         take_step(self._adam, steady_rate(self._rate, fraction, cool=1.0), MAX_GRADIENT_NORM)
         self._mean.update(self._practised)

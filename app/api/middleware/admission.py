@@ -95,12 +95,13 @@ def require_end(receive: Receive, boundary: bytes) -> Receive:
     The parser accepts such a body, and drops its last field.
     """
     end, tail = b"--" + boundary + b"--", b""
+    kept = TAIL + len(end)
 
     async def checked() -> Message:
         nonlocal tail
         message = await receive()
         if message["type"] == "http.request":
-            tail = (tail + message.get("body", b""))[-TAIL - len(end) :]
+            tail = (tail + message.get("body", b"")[-kept:])[-kept:]
             if not message.get("more_body", False) and end not in tail:
                 raise HTTPException(400, "the multipart body ends before its closing boundary")
         return message
