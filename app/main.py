@@ -16,6 +16,7 @@ from app.api.middleware.hosts import Hosts
 from app.api.middleware.keys import Keys
 from app.api.middleware.origins import allow_origins
 from app.api.middleware.request_log import RequestLog
+from app.decoding.pool import Decoders
 from app.engine.interface import Engine
 from app.engine.process import ProcessEngine
 from app.library.cache import StyleCache
@@ -43,8 +44,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     """
     settings = settings or Settings()
     engine = engine or ProcessEngine(load_stylizer(settings), settings)
-    cache = StyleCache(settings.style_cache_bytes)
-    service = Service(settings, engine, load_library(settings), cache)
+    service = Service(
+        settings,
+        engine,
+        load_library(settings),
+        StyleCache(settings.style_cache_bytes),
+        Decoders(settings),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -23,12 +23,14 @@ class Entry(JobStatus):
     """One request in work.
 
     Attributes:
+        id: its X-Request-ID; others may have the same.
         painting: what is painted, once it is decoded.
         ended: whether the request is answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, id: str) -> None:
         super().__init__()
+        self.id = id
         self.painting: Painting | None = None
         self.ended = False
 
@@ -37,44 +39,46 @@ class RequestRegistry:
     """All requests in work, in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: list[Entry] = []
 
     @contextmanager
     def follow(self, id: str) -> Iterator[Entry]:
         """Register a request until the context ends."""
-        entry = self._entries[id] = Entry()
+        entry = Entry(id)
+        self._entries.append(entry)
         try:
             yield entry
         finally:
             entry.ended = True
-            self._entries.pop(id, None)
+            self._entries.remove(entry)
 
     def queued(self) -> int:
         """Return how many wait for the model."""
-        return sum(entry.stage == "queued" for entry in list(self._entries.values()))
+        return sum(entry.stage == "queued" for entry in list(self._entries))
 
     def all(self) -> int:
         """Return how many are in work."""
         return len(self._entries)
 
     def entry(self, id: str) -> Entry:
-        """Return a request.
+        """Return a request, the newest one where several have one id.
 
         Raises:
             ServiceError: unknown-request, where none of this id is in work.
         """
-        if id not in self._entries:
-            raise ServiceError(
-                "unknown-request",
-                "no stylization of this X-Request-ID is in work: it has not begun, or has ended",
-            )
-        return self._entries[id]
+        for entry in reversed(self._entries):
+            if entry.id == id:
+                return entry
+        raise ServiceError(
+            "unknown-request",
+            "no stylization of this X-Request-ID is in work: it has not begun, or has ended",
+        )
 
     def status(self, entry: Entry) -> Status:
         """Return a request's stage, and how many are ahead of it."""
         if entry.stage != "queued":
             return Status(stage=entry.stage, ahead=0)
-        entries = list(self._entries.values())
+        entries = list(self._entries)
         before = entries[: entries.index(entry)] if entry in entries else []
         ahead = sum(each.stage in ("queued", "painting", "refining") for each in before)
         return Status(stage="queued", ahead=ahead)

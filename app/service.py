@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.decoding.pool import Decoders
 from app.engine.interface import Engine, Model
 from app.errors import ServiceError
 from app.library.cache import StyleCache
@@ -30,6 +31,7 @@ class Service:
         engine: runs the model.
         library: saved styles.
         cache: uploaded styles, encoded.
+        decoders: decode the pictures of requests.
         requests: those in work.
         metrics: for Prometheus.
         model: which one the engine runs, once it has started.
@@ -39,6 +41,7 @@ class Service:
     engine: Engine
     library: StyleLibrary
     cache: StyleCache
+    decoders: Decoders
     requests: RequestRegistry = field(default_factory=RequestRegistry)
     metrics: Metrics = field(default_factory=Metrics)
     _model: Model | None = None
@@ -64,7 +67,8 @@ class Service:
         return self.settings.max_size or DEFAULT_MAX_SIZE.get(kind, 2048)
 
     async def start(self) -> None:
-        """Start the engine."""
+        """Start the engine and the decoders."""
+        self.decoders.start()
         self._model = await self.engine.start()
         self.metrics.describe(self._model)
 
@@ -79,8 +83,9 @@ class Service:
             logger.error("%s", error)
 
     def close(self) -> None:
-        """End the engine and the library."""
+        """End the engine, the decoders and the library."""
         self.engine.close()
+        self.decoders.close()
         self.library.close()
 
 

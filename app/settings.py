@@ -42,12 +42,25 @@ class Settings(BaseSettings):
         le=MAX_PIXELS,
         description="most pixels of a picture that is sent",
     )
+    decode_seconds: int = Field(
+        10, ge=1, description="longest CPU time to decode one picture, in whole seconds"
+    )
+    decode_bytes: int | None = Field(
+        None,
+        ge=256 * 2**20,
+        description="memory in which pictures are decoded, all together; by default a quarter of "
+        "the machine's or the container's",
+    )
     max_size: int | None = Field(
         None,
         ge=MIN_SIZE,
         description="longest side of a result in pixels; by default 4096 on CUDA, else 2048",
     )
     max_requests: int = Field(16, ge=1, description="stylizations admitted at a time")
+    max_connections: int = Field(1000, ge=1, description="connections open at a time")
+    send_seconds: float = Field(
+        60, gt=0, description="longest time that a client may take to read an answer"
+    )
     max_batch: int = Field(
         8, ge=1, description="stylizations of one size that are painted at once, where they wait"
     )

@@ -81,11 +81,16 @@ def blend(features: Tensor, affines: Sequence[Affine], shares: Sequence[Tensor])
     """
     if len(affines) == 1:
         return affines[0](features)
-    mean = Affine(
-        sum_of([share * affine.scale for share, affine in zip(shares, affines, strict=True)]),
-        sum_of([share * affine.shift for share, affine in zip(shares, affines, strict=True)]),
-    )
-    return mean(features)
+    # As a product of matrices: the terms of the sum, each of the size of the features, would take
+    # gigabytes with many regions.
+    weights = torch.stack([share.flatten() for share in shares], 1)
+
+    def mean(values: Sequence[Tensor]) -> Tensor:
+        mixed = weights @ torch.stack([value.flatten(1) for value in values], 1)
+        return mixed.reshape(len(mixed), *features.shape[2:], -1).permute(0, 3, 1, 2)
+
+    scales, shifts = zip(*affines, strict=True)
+    return Affine(mean(scales), mean(shifts))(features)
 
 
 def sum_of(tensors: Sequence[Tensor]) -> Tensor:

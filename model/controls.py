@@ -136,6 +136,13 @@ def fit_style(style: Image.Image, style_size: int) -> Image.Image:
     return resize_shortest(flat, style_size, MAX_STYLE_ASPECT * style_size)
 
 
+def fit_saved_style(picture: Image.Image) -> Image.Image:
+    """Return a style in RGB with as many pixels as the largest style_size asks for, or fewer."""
+    flat = flatten(normalize(picture))
+    shortest = min(*flat.size, MAX_STYLE_SIZE)
+    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)
+
+
 def fit_masks(masks: Sequence[Image.Image], count: int, size: tuple[int, int]) -> list[Image.Image]:
     """Return the masks as mode L in the content's size.
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from model import samples
-from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
+from model.errors import AdainError, CorruptImageError, ImageTooLargeError, UnsupportedImageError
+from model.file_structure import check_structure
 
 # The JPEG plugin also reads the MPO files of phones.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
@@ -25,6 +28,11 @@ DEFAULT_QUALITY = 90
 # for a file that is a few per cent smaller.
 PNG_COMPRESS_LEVEL = 1
 WHITE = (255, 255, 255)
+# Pictures that are scaled down are first reduced by a whole factor, which is several times faster,
+# to no less than this many times their size.
+REDUCING_GAP = 3.0
+# Rows of 16 and 32-bit pictures that are converted at a time, to need little memory beside them.
+ROWS = 256
 # ICC colour spaces (ICC.1:2022, table 19) by the Pillow mode that they apply to.
 PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 
@@ -35,13 +43,26 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = None) -> Image.Image:
+def unscaled(size: tuple[int, int]) -> float:
+    """Return the factor that keeps a picture as large as it is."""
+    return 1.0
+
+
+def read_image(
+    source: bytes | os.PathLike[str],
+    *,
+    max_pixels: int | None = None,
+    factor: Callable[[tuple[int, int]], float] = unscaled,
+) -> Image.Image:
     """Decode a picture file to upright sRGB.
 
     Args:
         source: the file's bytes, or its path. Its content decides the format, not its name.
         max_pixels: most pixels (width x height) that the header may announce; nothing is decoded
             beyond it. None: 40 million; more than 2^30 are always refused.
+        factor: from the picture's size to the factor by which the caller will `scale` it. Where
+            that is below 1/3, the picture is reduced while it is decoded, to three times the size
+            that it will have or somewhat more: that is faster and takes less memory.
 
     Returns:
         The (first) frame as mode RGB, or RGBA where it has transparency; 8 bits per channel,
@@ -58,17 +79,21 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
         raise CorruptImageError("the picture is empty (0 bytes)")
     limit = min(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, MAX_PIXELS)
     try:
+        check_structure(data)
         layout = samples.checked_layout(data)
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             if image.width * image.height > limit:
                 raise too_large(image.width * image.height, limit, f"{image.width}x{image.height}")
+            needed = [REDUCING_GAP * factor(image.size) * side for side in image.size]
+            # JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough.
+            image.draft(None, (math.ceil(needed[0]), math.ceil(needed[1])))
             image.load()
             if image.format == "TIFF" and layout is not None and layout.corrected:
                 return normalize(samples.correct(upright(image), layout))
             if image.format == "PNG":
                 samples.scale_transparency(image, data)
-            return normalize(image)
-    except (ImageTooLargeError, UnsupportedImageError, MemoryError):
+            return normalize(reduce(image, int(image.width / needed[0])))
+    except (AdainError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise too_large(MAX_PIXELS, limit, f"over {MAX_PIXELS} pixels") from error
@@ -82,6 +107,20 @@ def read_image(source: bytes | os.PathLike[str], *, max_pixels: int | None = Non
         # A damaged file can raise almost anything in Pillow's parsers: OSError, SyntaxError,
         # ValueError, struct.error, IndexError, KeyError, zlib.error and more.
         raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
+
+
+def reduce(image: Image.Image, times: int) -> Image.Image:
+    """Return the image with its sides divided by a whole number, each pixel the mean of many.
+
+    Images of 16 and 32 bits come out as they went in.
+    """
+    if times <= 1 or image.mode[0] in "IF":
+        return image
+    if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+    elif image.mode in ("1", "P"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image.reduce(times)
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -154,12 +193,13 @@ def to_8_bit(image: Image.Image) -> Image.Image:
     """Return the colours of any Pillow mode, without transparency, as L, RGB or CMYK."""
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255, but white is 65535.
-        return Image.fromarray(np.rint(np.asarray(image) / 257.0).astype(np.uint8))
+        return stretch(np.asarray(image), 0, 65535)
     if image.mode in ("I", "F"):
         # 32-bit files do not say what white is, so stretch the picture's own range.
-        values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
-        values -= values.min()
-        return Image.fromarray(np.rint(values * (255.0 / (values.max() or 1.0))).astype(np.uint8))
+        values = np.asarray(image)
+        if image.mode == "F":
+            values = np.where(np.isfinite(values), values, np.float32(0))
+        return stretch(values, float(values.min()), float(values.max()))
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -170,6 +210,15 @@ def to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode == "RGBa":
         return image.convert("RGBA").convert("RGB")
     return image if image.mode in PROFILE_SPACES else image.convert("RGB")
+
+
+def stretch(values: np.ndarray, black: float, white: float) -> Image.Image:
+    """Return an array of H x W numbers from `black` to `white` as a picture (L)."""
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS):
+        rows = values[start : start + ROWS].astype(np.float64) - black
+        scaled[start : start + ROWS] = np.rint(rows * (255.0 / ((white - black) or 1.0)))
+    return Image.fromarray(scaled)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -214,7 +263,12 @@ def to_mask(image: Image.Image) -> Image.Image:
 
 def resize_longest(image: Image.Image, longest: int) -> Image.Image:
     """Return the image scaled so that its longest side has `longest` pixels."""
-    return scale(image, longest / max(image.size))
+    return scale(image, longest_factor(image.size, longest))
+
+
+def longest_factor(size: tuple[int, int], longest: int) -> float:
+    """Return the factor that gives the longest side of `size` `longest` pixels."""
+    return longest / max(size)
 
 
 def resize_shortest(image: Image.Image, shortest: int, longest: int) -> Image.Image:
@@ -222,7 +276,12 @@ def resize_shortest(image: Image.Image, shortest: int, longest: int) -> Image.Im
 
     Where that would take the longest side over `longest`, that side has `longest` pixels instead.
     """
-    return scale(image, min(shortest / min(image.size), longest / max(image.size)))
+    return scale(image, shortest_factor(image.size, shortest, longest))
+
+
+def shortest_factor(size: tuple[int, int], shortest: int, longest: int) -> float:
+    """Return the factor of `resize_shortest` for a picture of `size`."""
+    return min(shortest / min(size), longest / max(size))
 
 
 def scale(image: Image.Image, factor: float) -> Image.Image:
@@ -230,7 +289,7 @@ def scale(image: Image.Image, factor: float) -> Image.Image:
     width, height = (max(1, round(side * factor)) for side in image.size)
     if (width, height) == image.size:
         return image
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
 
 
 def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:

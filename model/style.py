@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -18,7 +17,6 @@ from torch.nn import functional as F
 from model.adain import ChannelStatistics, channel_statistics
 from model.color import ColorMoments, color_moments
 from model.errors import ParameterError
-from model.images import read_image
 
 # The version of the format that styles are stored in; other versions are refused.
 VERSION = 1
@@ -32,6 +30,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
+# How much of a file `is_style_file` looks at.
+HEAD_BYTES = 10
 # The largest magnitude in a style's file; the statistics of real pictures stay far below.
 LARGEST = 1e5
 DTYPES = (torch.float16, torch.float32, torch.float64)
@@ -193,30 +193,31 @@ class StyleLayout:
                 )
 
 
-def is_style_file(data: bytes) -> bool:
-    """Whether bytes begin as a safetensors file does, which no picture does."""
-    return data[8:10] == b'{"' and int.from_bytes(data[:8], "little") < len(data)
+def is_style_file(head: bytes, length: int) -> bool:
+    """Whether a file begins as a safetensors file does, which no picture does.
+
+    Args:
+        head: its first `HEAD_BYTES` or more.
+        length: how many it has.
+    """
+    return head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < length
 
 
-def read_style_file(
-    data: bytes, layout: StyleLayout, *, max_pixels: int | None = None
-) -> tuple[Style, Image.Image]:
-    """Return a practised style and its picture.
+def read_style_file(data: bytes, layout: StyleLayout) -> Style:
+    """Return a practised style with the file of its picture, `Style.picture`.
 
     Args:
         data: the file.
         layout: what the styles of the loaded model look like.
-        max_pixels: the most pixels that the picture may have.
 
     Raises:
-        AdainError: the file is damaged, is for another model, or carries no picture that can be
-            read.
+        ParameterError: the file is damaged, is for another model, or carries no picture.
     """
     style = Style.from_bytes(data)
     layout.check(style)
     if not style.picture:
         raise ParameterError("this style file carries no picture; practise the style anew")
-    return style, read_image(style.picture, max_pixels=max_pixels)
+    return style
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:

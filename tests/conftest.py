@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import torch
-import uvicorn
 
 from app.engine.interface import Engine
 from app.engine.process import ProcessEngine
 from app.main import create_app
+from app.server import listen, server_of
 from app.settings import Settings
 from model import Style, Stylizer
 from tests.pictures import painting
@@ -171,15 +171,15 @@ def hold(engines: EngineHere | RayEngines) -> Iterator[Callable[[], Hold | Remot
 @contextmanager
 def serving(settings: Settings, engine: Engine, *, warm: bool = True) -> Iterator[httpx.Client]:
     """A real uvicorn on a free port of the loopback interface, and a client of it."""
-    config = uvicorn.Config(create_app(settings, engine), port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    server = server_of(create_app(settings, engine), settings)
+    listener = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = listener.getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             if warm:
                 wait_until_ready(client)
@@ -187,6 +187,7 @@ def serving(settings: Settings, engine: Engine, *, warm: bool = True) -> Iterato
     finally:
         server.should_exit = True
         thread.join()
+        listener.close()
 
 
 def wait_until_ready(client: httpx.Client) -> None:

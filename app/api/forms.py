@@ -10,10 +10,9 @@ from fastapi import UploadFile
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings import Settings
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
-from model.errors import ParameterError, naming
-from model.images import DEFAULT_QUALITY, read_image
+from model.errors import ParameterError
+from model.images import DEFAULT_QUALITY
 
 # Larger numbers are refused before anything computes with them.
 MAX_INTEGER = 2**31 - 1
@@ -108,12 +107,6 @@ class SaveForm(RenameForm):
     file: UploadFile = Field(
         description="The style picture, of the formats of a content, or a practised style (.adain)."
     )
-
-
-def decode_picture(field: str, data: bytes, settings: Settings) -> Image.Image:
-    """Decode a file of a form; an error says which field it came in."""
-    with naming(field):
-        return read_image(data, max_pixels=settings.max_pixels)
 
 
 def refuse_repeated(names: Iterable[str]) -> None:

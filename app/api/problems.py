@@ -21,6 +21,7 @@ logger = logging.getLogger("adain")
 # All error codes, with their HTTP status and title.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed-body": (400, "The request body is malformed"),
+    "malformed-request": (400, "The request is no HTTP"),
     "unauthorized": (401, "A key is missing or unknown"),
     "foreign-origin": (403, "A page of another origin may not do this"),
     "not-found": (404, "There is nothing at this path"),
@@ -28,7 +29,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown-request": (404, "No such request is in work"),
     "method-not-allowed": (405, "This path does not take this method"),
     "not-acceptable": (406, "The result cannot be sent as any accepted type"),
-    "upload-too-slow": (408, "The request body took too long"),
+    "upload-too-slow": (408, "The request took too long to arrive"),
     "name-taken": (409, "The library has a style of this name"),
     "body-too-large": (413, "The request body is too large"),
     "image-too-large": (413, "A picture has too many pixels"),
@@ -45,6 +46,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "queue-full": (503, "The service is busy"),
     "model-lost": (503, "The model was lost"),
     "not-ready": (503, "The service is not ready"),
+    "stopping": (503, "The service is about to stop"),
     "deadline-passed": (504, "The deadline passed"),
     "library-full": (507, "The style library is full"),
 }
@@ -55,6 +57,7 @@ FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 RETRY_AFTER_SECONDS = {
     "queue-full": "1",
     "not-ready": "1",
+    "stopping": "5",
     "model-lost": "5",
     "library-busy": "1",
     "bad-device": "5",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
 
 from fastapi import UploadFile
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from app.api.forms import decode_picture
+from app.decoding.readers import read_style
 from app.errors import ServiceError
-from app.library.cache import StyleCache
 from app.service import Service
 from model.controls import fit_style
 from model.errors import naming
-from model.style import Style, is_style_file, read_style_file
+from model.style import HEAD_BYTES, Style, is_style_file, read_style_file
 
 logger = logging.getLogger("adain")
 
@@ -66,10 +68,11 @@ class StyleReader:
 
     async def read_file(self, index: int, file: UploadFile) -> StyleSource:
         """Return the style that the request brought as a file: a picture, or a practised style."""
-        data, field = await file.read(), f"style {index + 1}"
-        if is_style_file(data):
-            return await run_in_threadpool(self._read_practised, field, data)
-        cache, key = self._service.cache, StyleCache.key(data, self._style_size)
+        field = f"style {index + 1}"
+        if await is_practised(file):
+            return await self._read_practised(field, file)
+        cache = self._service.cache
+        key = await run_in_threadpool(cache.key, file.file, self._style_size)
 
         async def keep(style: Style) -> None:
             cache.put(key, style)
@@ -77,13 +80,7 @@ class StyleReader:
         known = cache.get(key)
         if known is not None and not self._pictures:
             return StyleSource(known, None, keep)
-
-        def decode() -> Image.Image:
-            # Fitted here, so that queued pictures are small and the model's thread has less to do.
-            picture = decode_picture(field, data, self._service.settings)
-            return fit_style(picture, self._style_size)
-
-        return StyleSource(known, await run_in_threadpool(decode), keep)
+        return StyleSource(known, await self._decode(field, file.file), keep)
 
     async def read_saved(self, index: int, id: str) -> StyleSource:
         """Return the style of the library that the request named by its id."""
@@ -106,9 +103,21 @@ class StyleReader:
 
         return await library.run(read)
 
-    def _read_practised(self, field: str, data: bytes) -> StyleSource:
+    async def _read_practised(self, field: str, file: UploadFile) -> StyleSource:
+        data = await file.read()
         with naming(field):
-            style, picture = read_style_file(
-                data, self._service.model.layout, max_pixels=self._service.settings.max_pixels
-            )
-        return StyleSource(style, fit_style(picture, self._style_size))
+            style = await run_in_threadpool(read_style_file, data, self._service.model.layout)
+        return StyleSource(style, await self._decode(field, io.BytesIO(style.picture)))
+
+    async def _decode(self, field: str, file: BinaryIO) -> Image.Image:
+        max_pixels = self._service.settings.max_pixels
+        # Fitted here, so that queued pictures are small and the model's thread has less to do.
+        reader = partial(read_style, style_size=self._style_size, max_pixels=max_pixels)
+        return await self._service.decoders.decode(field, file, reader)
+
+
+async def is_practised(file: UploadFile) -> bool:
+    """Return whether an upload is a practised style; it is at its beginning before and after."""
+    head = await file.read(HEAD_BYTES)
+    await file.seek(0)
+    return is_style_file(head, file.size or 0)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
-from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.forms import RenameForm, SaveForm, decode_picture, refuse_repeated
+from app.api.forms import RenameForm, SaveForm, refuse_repeated
 from app.api.openapi import PICTURE
 from app.api.paths import STYLES_PATH
 from app.api.problems import problem_responses
+from app.api.sources import is_practised
+from app.decoding.readers import read_saved
 from app.library.rows import THUMBNAIL_FORMAT, SavedStyle
 from app.service import CurrentService
 from model.errors import AdainError, naming
-from model.style import Style, is_style_file, read_style_file
+from model.style import read_style_file
 
 router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
 MAX_PAGE = 200
@@ -111,16 +114,14 @@ async def save_style(
 ) -> StyleView:
     """Save a style picture or a practised style under a name."""
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
-    data, library = await form.file.read(), service.library
-
-    def decode() -> tuple[Style | None, Image.Image]:
-        if not is_style_file(data):
-            return None, decode_picture("file", data, service.settings)
+    file, practised, library = form.file.file, None, service.library
+    if await is_practised(form.file):
+        data = await form.file.read()
         with naming("file"):
-            limit = service.settings.max_pixels
-            return read_style_file(data, service.model.layout, max_pixels=limit)
-
-    practised, picture = await run_in_threadpool(decode)
+            practised = await run_in_threadpool(read_style_file, data, service.model.layout)
+        file = io.BytesIO(practised.picture)
+    reader = partial(read_saved, max_pixels=service.settings.max_pixels)
+    picture = await service.decoders.decode("file", file, reader)
 
     def save() -> SavedStyle:
         with naming_name():

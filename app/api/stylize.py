@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Request, Response
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from app.api.accept import choose_format
-from app.api.forms import StylizeForm, decode_picture, refuse_repeated
+from app.api.forms import StylizeForm, refuse_repeated
 from app.api.openapi import DESCRIPTION, RESPONSES
 from app.api.paths import STYLIZE_PATH
 from app.api.request_id import request_id
 from app.api.sources import StyleReader, StyleSource
+from app.decoding import readers
 from app.engine.interface import Job, Refinement, Result
 from app.metrics import Metrics
 from app.service import CurrentService, Service
-from app.settings import Settings
 from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
 from model.errors import ParameterError
-from model.images import encode_image, resize_longest
+from model.images import encode_image
 from model.optimization.optimize import refinement
 from model.painting import Painting
 
@@ -127,7 +128,7 @@ async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSour
     """Decode the pictures of a checked form, all at once; return the job and its styles."""
     content, masks, styles = await asyncio.gather(
         read_content(form, service),
-        asyncio.gather(*(read_mask(i, x, service.settings) for i, x in enumerate(form.mask))),
+        read_masks(form, service),
         read_styles(form, service),
     )
 
@@ -145,19 +146,26 @@ async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSour
 
 async def read_content(form: StylizeForm, service: Service) -> Image.Image:
     """Return the content in the size of the result."""
-    data = await form.content.read()
+    reader = partial(
+        readers.read_content,
+        size=form.size,
+        max_size=service.max_size,
+        max_pixels=service.settings.max_pixels,
+    )
+    return await service.decoders.decode("content", form.content.file, reader)
 
-    def decode() -> Image.Image:
-        image = decode_picture("content", data, service.settings)
-        return resize_longest(image, form.size or min(max(image.size), service.max_size))
 
-    return await run_in_threadpool(decode)
-
-
-async def read_mask(index: int, file: UploadFile, settings: Settings) -> Image.Image:
-    """Return the picture of a mask."""
-    data = await file.read()
-    return await run_in_threadpool(decode_picture, f"mask {index + 1}", data, settings)
+async def read_masks(form: StylizeForm, service: Service) -> list[Image.Image]:
+    """Return the pictures of the masks."""
+    reader = partial(
+        readers.read_mask,
+        max_size=form.size or service.max_size,
+        max_pixels=service.settings.max_pixels,
+    )
+    decode = service.decoders.decode
+    return await asyncio.gather(
+        *(decode(f"mask {index + 1}", file.file, reader) for index, file in enumerate(form.mask))
+    )
 
 
 async def read_styles(form: StylizeForm, service: Service) -> list[StyleSource]:

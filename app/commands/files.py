@@ -54,7 +54,8 @@ def open_style(
     from model.style import read_style_file
 
     with naming(path):
-        return read_style_file(path.read_bytes(), layout(), max_pixels=settings.max_pixels)
+        style = read_style_file(path.read_bytes(), layout())
+        return style, read_image(style.picture, max_pixels=settings.max_pixels)
 
 
 def refuse_unwritable(folder: Path) -> None:

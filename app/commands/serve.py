@@ -5,21 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import socket
-import sys
-
-import uvicorn
 
 from app import logs
 from app.api.middleware.hosts import is_loopback
 from app.errors import ServiceError
 from app.main import create_app
+from app.server import listen, serve
 from app.settings import Settings, describe, refuse_unknown_variables
 
 logger = logging.getLogger("adain")
-# Connections that wait to be accepted; uvicorn's own default.
-BACKLOG = 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,31 +55,7 @@ def run_here(settings: Settings, listener: socket.socket) -> None:
             "and change its styles; set ADAIN_API_KEYS, or put a proxy with logins in front",
             settings.host,
         )
-    # uvicorn raises the signal again after it has stopped; a requested stop must exit with 0.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=settings.grace_seconds,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises:
-        ServiceError: the address is in use, or is none of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ServiceError(
-            "not-ready", f"cannot listen on {host} port {port}: {reason}; choose another --port"
-        ) from error
+    serve(app, settings, listener)
 
 
 def run_on_ray(settings: Settings) -> int:

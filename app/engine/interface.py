@@ -173,4 +173,4 @@ class Engine(Protocol):
         """
 
     def close(self) -> None:
-        """Drop queued jobs, and finish the running ones."""
+        """Drop queued jobs; nobody waits for the running ones."""

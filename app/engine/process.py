@@ -130,9 +130,9 @@ class ProcessEngine:
         self.ready = True
 
     def close(self) -> None:
-        """Drop queued jobs, and wait for the running one."""
+        """Drop queued jobs; nobody waits for the running one."""
         self.ready = False
         with self._lock:
             for ticket in self._waiting:
                 ticket.future.cancel()
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)

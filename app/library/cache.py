@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cachetools import LRUCache
 
@@ -24,9 +24,9 @@ class StyleCache:
         return int(self._entries.currsize)
 
     @staticmethod
-    def key(file: bytes, style_size: int) -> str:
-        """Return the key of a style picture's file at a size."""
-        return f"{hashlib.sha256(file).hexdigest()}-{style_size}"
+    def key(file: BinaryIO, style_size: int) -> str:
+        """Return the key of a style picture's file, open at its beginning, at a size."""
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{style_size}"  # type: ignore[arg-type]
 
     def get(self, key: str) -> Style | None:
         """Return the style of a key, or None."""

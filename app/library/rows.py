@@ -17,8 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import ServiceError
 from app.library.names import name_key
 from app.library.schema import practised_table, styles_table
-from model.controls import MAX_STYLE_ASPECT, MAX_STYLE_SIZE
-from model.images import encode_image, flatten, normalize, resize_longest, resize_shortest
+from model.images import encode_image, flatten, resize_longest
 
 if TYPE_CHECKING:
     from model.style import Style
@@ -108,10 +107,3 @@ def require_row(row: sql.Row[Any] | None, name: str) -> sql.Row[Any]:
     if row is None:
         raise ServiceError("unknown-style", f"the library has no style {name[:80]!r}")
     return row
-
-
-def fit_picture(picture: Image.Image) -> Image.Image:
-    """Return a picture in RGB with as many pixels as the largest style_size asks for, or fewer."""
-    flat = flatten(normalize(picture))
-    shortest = min(*flat.size, MAX_STYLE_SIZE)
-    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)

@@ -18,7 +18,6 @@ from app.library.database import Database
 from app.library.names import clean_name, name_key
 from app.library.rows import (
     SavedStyle,
-    fit_picture,
     has_id,
     insert_style,
     new_row,
@@ -38,6 +37,7 @@ from app.library.schema import (
     statistics_table,
     styles_table,
 )
+from model.controls import fit_saved_style
 from model.errors import ParameterError
 from model.images import encode_image, read_image
 
@@ -154,7 +154,7 @@ class StyleLibrary:
         """
         self.prepare()
         name = clean_name(name)
-        fitted = fit_picture(picture)
+        fitted = fit_saved_style(picture)
         file = encode_image(fitted, "png")
         row = new_row(name, file, fitted)
         with refusing_taken(name), self.database.write() as connection:

@@ -76,11 +76,31 @@ class Admission:
             )
             await response(scope, receive, send)
             return
-        self.admitted += 1
+        place = Place(self)
+
+        async def send_answer(message: Message) -> None:
+            # Given up before the answer is sent: a client may never read it.
+            place.give_up()
+            await send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send_answer)
         finally:
-            self.admitted -= 1
+            place.give_up()
+
+
+class Place:
+    """The place of one admitted request among those that are admitted at a time."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission: Admission | None = admission
+        admission.admitted += 1
+
+    def give_up(self) -> None:
+        """Let the next request have the place; once given up, nothing happens."""
+        if self._admission is not None:
+            self._admission.admitted -= 1
+            self._admission = None
 
 
 def boundary_of(headers: Headers) -> bytes | None:

@@ -15,7 +15,7 @@ class Deadline:
 
     It answers 504 at the deadline, or 408 if the request's body has not arrived by then. Then, or
     when the client disconnects, the request is cancelled: a job that has not reached the model
-    never does.
+    never does. A request that the server cancels because it stops gets 503.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -51,6 +51,10 @@ class TimedRequest:
                 raise
             if not self._gone:
                 await self._refuse()
+        except asyncio.CancelledError:
+            if self._answering or self._gone:
+                raise
+            await self._refuse_stopping()
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -73,6 +77,15 @@ class TimedRequest:
         self._answering = True
         self._deadline.reschedule(None)
         await self._send(message)
+
+    async def _refuse_stopping(self) -> None:
+        response = problem(
+            self._scope,
+            "stopping",
+            "the service stops before this is done; try again",
+            headers={"Connection": "close"},
+        )
+        await response(self._scope, self._receive, self._send)
 
     async def _refuse(self) -> None:
         if self._uploaded:

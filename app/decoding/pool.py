@@ -1,0 +1,123 @@
+"""The decoding processes: how many there are, and what each may take."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar, TypeVarTuple, Unpack
+
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+
+from app.decoding import worker
+from app.decoding.memory import available_memory
+from app.settings import Settings
+from model.errors import CorruptImageError, naming
+
+# What decoding takes at its peak: the most that any format was measured to, and the process itself.
+BYTES_PER_PIXEL = 20
+BYTES_BESIDE = 128 * 2**20
+# How much of the machine's memory decoding may take, where the settings do not say.
+SHARE_OF_MEMORY = 0.25
+# A process may be ended from outside while it decodes a sound picture.
+ATTEMPTS = 2
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+
+
+class Decoders:
+    """Decodes uploaded files in processes of their own.
+
+    A hostile file can keep a decoder busy for hours, or make it allocate gigabytes. A process can
+    be ended: when its request is over, or when the picture takes too much time or memory. Pictures
+    that find all processes busy wait, so that memory is bounded however many requests there are.
+
+    Attributes:
+        count: how many pictures are decoded at a time.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start no process yet.
+
+        Args:
+            settings: say how many pixels a picture may have, and how much time and memory decoding
+                may take.
+        """
+        budget = settings.decode_bytes or int(SHARE_OF_MEMORY * available_memory())
+        need = BYTES_BESIDE + BYTES_PER_PIXEL * settings.max_pixels
+        self.count = max(1, min(budget // need, os.cpu_count() or 1))
+        self._limits = worker.Limits(settings.decode_seconds, min(need, budget))
+        self._free = asyncio.Semaphore(self.count)
+        self._limiter = CapacityLimiter(2 * self.count)
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start the processes, so that no picture waits for that."""
+        task = asyncio.create_task(self._start())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self) -> None:
+        # All at once: one that has started would otherwise take the turn of the next.
+        turns = [self._in_process(worker.prepare) for _ in range(self.count)]
+        await asyncio.gather(*turns, return_exceptions=True)
+
+    def close(self) -> None:
+        """Start no more processes; the event loop ends those that there are when it ends."""
+        for task in self._starting:
+            task.cancel()
+
+    async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Image.Image:
+        """Return the picture of an uploaded file.
+
+        Args:
+            field: the form field that the file came in, which errors name.
+            file: the upload, open.
+            read: from the file's bytes to the picture, RGB, RGBA or L; it goes to the process by
+                `pickle`.
+
+        Raises:
+            AdainError: the file is no picture that can be read, or takes too much.
+        """
+        with naming(field):
+            async with self._free:
+                for _ in range(ATTEMPTS):
+                    started = time.monotonic()
+                    try:
+                        return await self._decode(file, read)
+                    except BrokenWorkerProcess:
+                        self.start()
+                        if time.monotonic() - started >= self._limits.seconds:
+                            break
+        raise CorruptImageError(
+            f"{field}: the picture takes more than {self._limits.seconds} seconds to decode, or "
+            "ends the decoder; save it anew with another program",
+            limit=self._limits.seconds,
+        )
+
+    async def _decode(self, file: BinaryIO, read: worker.Read) -> Image.Image:
+        path = await run_in_threadpool(copy, file)
+        try:
+            mode, size = await self._in_process(worker.decode, path, read, self._limits)
+            return await run_in_threadpool(lambda: Image.frombytes(mode, size, path.read_bytes()))
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _in_process(
+        self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments
+    ) -> Result:
+        return await to_process.run_sync(work, *arguments, cancellable=True, limiter=self._limiter)
+
+
+def copy(file: BinaryIO) -> Path:
+    """Return the path of a new temporary file, which is for the caller to remove: a copy."""
+    file.seek(0)
+    with tempfile.NamedTemporaryFile(prefix="adain-", delete=False) as target:
+        shutil.copyfileobj(file, target)
+    return Path(target.name)

@@ -1,0 +1,92 @@
+"""What runs in a decoding process: read one file, and leave the pixels in its place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from model.errors import ImageTooLargeError
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+Read = Callable[[bytes], Image.Image]
+
+
+class Limits(NamedTuple):
+    """What decoding one picture may take.
+
+    Attributes:
+        seconds: of CPU time. The system ends the process after them.
+        memory: bytes to allocate.
+    """
+
+    seconds: int
+    memory: int
+
+
+def prepare() -> None:
+    """Do nothing; importing this module is what takes time."""
+    # Ctrl-C in a terminal reaches all of its processes; the service ends this one itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]]:
+    """Read a picture, and write its pixels over the file.
+
+    Args:
+        path: the file.
+        read: from the file's bytes to the picture.
+        limits: what this may take.
+
+    Returns:
+        The picture's mode and size, for `PIL.Image.frombytes`.
+
+    Raises:
+        AdainError: the picture cannot be read, or takes too much memory.
+    """
+    prepare()
+    bound(limits)
+    try:
+        picture = read(path.read_bytes())
+        path.write_bytes(picture.tobytes())
+    except MemoryError as error:
+        raise ImageTooLargeError(
+            f"the picture takes more than {limits.memory // 2**20} MiB to decode; send a smaller "
+            "one",
+            limit=limits.memory,
+        ) from error
+    return picture.mode, picture.size
+
+
+def bound(limits: Limits) -> None:
+    """Apply limits to this process from now on, where the system has such."""
+    if resource is None:
+        return
+    taken = resource.getrusage(resource.RUSAGE_SELF)
+    used = int(taken.ru_utime + taken.ru_stime) + 1
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, used + limits.seconds),
+        (resource.RLIMIT_AS, address_space() + limits.memory),
+    ):
+        _, highest = resource.getrlimit(kind)
+        if highest != resource.RLIM_INFINITY:
+            value = min(value, highest)
+        resource.setrlimit(kind, (value, highest))
+
+
+def address_space() -> int:
+    """Return how many bytes of addresses this process has; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,211 @@
+"""The HTTP server: uvicorn, with bounds on how long a client may take and how many there may be."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any, NamedTuple
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.api.problems import problem
+from app.api.request_id import request_id
+from app.errors import ServiceError
+from app.settings import Settings
+
+try:
+    import resource
+except ImportError:  # Windows bounds the number of open files otherwise
+    resource = None  # type: ignore[assignment]
+
+logger = logging.getLogger("adain")
+# Connections that wait to be accepted; uvicorn's own default.
+BACKLOG = 2048
+# How long the head of a request may take; real clients send it at once.
+HEAD_SECONDS = 10.0
+# Files that the service opens beside its connections: uploads, the library, the model's own.
+OTHER_FILES = 256
+# The most open files that the service asks the system for.
+MAX_FILES = 65_536
+
+
+class Limits(NamedTuple):
+    """What clients are allowed.
+
+    Attributes:
+        connections: open at a time; further ones are closed at once.
+        head_seconds: until the head of a request has come.
+        send_seconds: until an answer is taken.
+    """
+
+    connections: int
+    head_seconds: float
+    send_seconds: float
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection that is closed when its client is too slow.
+
+    uvicorn itself waits without end for the rest of a request's head, and for a client to read.
+    """
+
+    def __init__(self, *args: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._limits = limits
+        self._head_begun = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request, unless there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            logger.warning("connection refused: %d are open, the most", self._limits.connections)
+            transport.abort()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clocks."""
+        for timer in (self._head_timer, self._send_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come; where that is no whole head of a request, the rest is awaited."""
+        super().data_received(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._head_timer is None and not self.transport.is_closing():
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._head_begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock of the head, and start the request."""
+        self._head_begun = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Bound how long the rest of the answer may take where the connection closes after it."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection without further requests, and bound how long that may take."""
+        super().timeout_keep_alive_handler()
+        self._await_reading()
+
+    def pause_writing(self) -> None:
+        """Bound how long the client may leave an answer unread."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        """Stop the clock: the client has read the answer, or nearly."""
+        super().resume_writing()
+        if self._send_timer is not None and not self.transport.is_closing():
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, as a problem like all others."""
+        self._refuse("malformed-request", f"{msg} It is no HTTP/1.1.")
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._limits.head_seconds, self._refuse_head)
+
+    def _refuse_head(self) -> None:
+        if self._head_begun:
+            seconds = f"{self._limits.head_seconds:g}"
+            self._refuse("upload-too-slow", f"the head had not come after {seconds} seconds")
+        else:
+            self.transport.close()
+
+    def _await_reading(self) -> None:
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+
+    def _refuse(self, code: str, detail: str) -> None:
+        scope: Scope = {"type": "http", "headers": []}
+        headers = {"Connection": "close", "X-Request-ID": request_id(scope)}
+        response = problem(scope, code, detail, headers=headers)
+        lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
+        head = [STATUS_LINE[response.status_code], *lines, b"\r\n"]
+        self.transport.write(b"".join(head) + bytes(response.body))
+        self.transport.close()
+        self._await_reading()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ServiceError: the address is in use, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServiceError(
+            "not-ready", f"cannot listen on {host} port {port}: {reason}; choose another --port"
+        ) from error
+
+
+def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Return the server of an application."""
+    connections = min(settings.max_connections, max(1, raise_file_limit() - OTHER_FILES))
+    limits = Limits(connections, HEAD_SECONDS, settings.send_seconds)
+    config = uvicorn.Config(
+        app,
+        http=functools.partial(Protocol, limits=limits),  # type: ignore[arg-type]
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    return uvicorn.Server(config)
+
+
+def raise_file_limit() -> int:
+    """Raise the limit of open files as far as the system lets this process; return what it is."""
+    if resource is None:
+        return MAX_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return soft
+
+
+def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; then end this process, however busy the model is."""
+    # uvicorn raises the signal again once it has stopped. Python would then wait for the thread of
+    # the model, whose result nobody awaits any more.
+    signal.signal(signal.SIGTERM, lambda *_: leave(0))
+    signal.signal(signal.SIGINT, lambda *_: leave(128 + signal.SIGINT))
+    server_of(app, settings).run(sockets=[listener])
+
+
+def leave(status: int) -> None:
+    """End this process at once."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)

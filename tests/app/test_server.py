@@ -1,0 +1,204 @@
+"""The server's bounds on slow and many clients, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from app import server
+from app.engine.process import ProcessEngine
+from app.main import create_app
+from app.server import Limits, Protocol, listen
+from app.settings import Settings
+from model import Stylizer
+from tests.conftest import wait_until_ready
+from tests.pictures import encoded, noise, painting, photo
+
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+FILES = {"content": encoded(photo()), "style": encoded(painting())}
+
+
+@contextmanager
+def bounded(stylizer: Stylizer, limits: Limits, **chosen: object) -> Iterator[tuple[str, int]]:
+    """A server with limits that are quick to reach: its address."""
+    settings = Settings(**chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "HEAD_SECONDS", limits.head_seconds)
+        uvicorn_server = server.server_of(
+            create_app(settings, ProcessEngine(stylizer, settings)),
+            settings.model_copy(
+                update={
+                    "send_seconds": limits.send_seconds,
+                    "max_connections": limits.connections,
+                }
+            ),
+        )
+    with closing(listen("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=uvicorn_server.run, args=([listener],))
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            uvicorn_server.should_exit = True
+            thread.join()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    data = b""
+    try:
+        while chunk := connection.recv(65536):
+            data += chunk
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def connect(address: tuple[str, int]) -> closing[socket.socket]:
+    return closing(socket.create_connection(address, 20))
+
+
+def problem_in(answer: bytes) -> tuple[int, dict[str, object]]:
+    head, _, body = answer.rpartition(b"\r\n\r\n")
+    assert b"x-request-id: " in head.lower()
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_a_half_sent_head_gets_408_and_an_idle_connection_is_closed(stylizer: Stylizer) -> None:
+    with bounded(stylizer, Limits(100, 0.5, 60)) as address:
+        with connect(address) as half:
+            half.sendall(b"GET /livez HTTP/1.1\r\nHos")
+            status, problem = problem_in(read_all(half))
+            assert (status, problem["type"]) == (408, "urn:adain:problem:upload-too-slow")
+        with connect(address) as idle:
+            assert read_all(idle) == b""
+        with connect(address) as second:  # the head of a second request trickles
+            second.sendall(GET)
+            assert second.recv(12) == b"HTTP/1.1 200"
+            begun = time.monotonic()
+            try:
+                while time.monotonic() - begun < 10:
+                    second.sendall(b"G" if time.monotonic() - begun < 0.1 else b"E")
+                    time.sleep(0.1)
+            except OSError:
+                pass
+            assert time.monotonic() - begun < 5
+
+
+def test_what_is_no_http_gets_a_problem(stylizer: Stylizer) -> None:
+    with bounded(stylizer, Limits(100, 5, 60)) as address, connect(address) as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        status, problem = problem_in(read_all(connection))
+    assert (status, problem["type"]) == (400, "urn:adain:problem:malformed-request")
+
+
+def test_more_connections_than_allowed_are_closed_at_once(stylizer: Stylizer) -> None:
+    with bounded(stylizer, Limits(3, 20, 60)) as address:
+        kept = [socket.create_connection(address) for _ in range(3)]
+        time.sleep(0.2)
+        with connect(address) as more:
+            assert read_all(more) == b""
+        for connection in kept:
+            connection.close()
+        time.sleep(0.2)
+        with connect(address) as later:
+            later.sendall(GET)
+            assert later.recv(12) == b"HTTP/1.1 200"
+
+
+def test_answers_that_are_not_read_hold_no_place_and_are_dropped(stylizer: Stylizer) -> None:
+    """Clients that pipeline requests and never read what comes."""
+    files = FILES | {"content": encoded(noise(512, 512), "PNG")}
+    request = httpx.Request(
+        "POST", "http://localhost/v1/stylize", files=files, data={"style_size": "64"}
+    )
+    lines = ["POST /v1/stylize HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
+    whole = "\r\n".join(lines).encode() + b"\r\n\r\n" + request.read()
+    with bounded(stylizer, Limits(100, 5, 1.5), max_requests=2) as address:
+        client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
+        wait_until_ready(client)
+        deaf = [socket.socket() for _ in range(3)]
+        for connection in deaf:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(address)
+            connection.settimeout(5)
+            threading.Thread(target=send_quietly, args=(connection, whole * 3)).start()
+        time.sleep(4)
+        answered = [client.post("/v1/stylize", files=FILES, data={"style_size": "64"})
+                    for _ in range(3)]  # fmt: skip
+        assert [each.status_code for each in answered] == [200, 200, 200]
+        for connection in deaf:
+            assert len(read_all(connection)) < 3 * len(files["content"])
+            connection.close()
+        client.close()
+
+
+def send_quietly(connection: socket.socket, data: bytes) -> None:
+    try:
+        connection.sendall(data)
+    except OSError:
+        pass
+
+
+@pytest.mark.slow
+def test_the_grace_period_holds_and_what_is_not_done_by_then_gets_503(tmp_path: Path) -> None:
+    with closing(listen("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "ADAIN_PORT": str(port),
+        "ADAIN_GRACE_SECONDS": "1",
+        "ADAIN_DATA_DIR": str(tmp_path),
+        "ADAIN_MAX_REFINE_SECONDS": "50",
+    }
+    command = [sys.executable, "-m", "app.cli", "serve"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            for _ in range(600):
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        break
+                except httpx.HTTPError:
+                    time.sleep(0.1)
+            answers: list[httpx.Response] = []
+
+            def ask() -> None:
+                data = {"style_size": "64", "refine": "40"}
+                answers.append(client.post("/v1/stylize", files=FILES, data=data))
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            time.sleep(2)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert time.monotonic() - begun < 5
+            asking.join()
+        [answer] = answers
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "urn:adain:problem:stopping"
+        assert "retry-after" in answer.headers
+    finally:
+        process.kill()
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
+    resource = pytest.importorskip("resource")
+    assert server.raise_file_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_the_protocol_is_uvicorns_own() -> None:
+    assert issubclass(Protocol, uvicorn.protocols.http.httptools_impl.HttpToolsProtocol)
