@@ -57,8 +57,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         await service.start()
         opening = asyncio.create_task(service.open_library())
         yield
-        service.close()
         opening.cancel()
+        await service.close()
 
     app = FastAPI(
         title="adain",

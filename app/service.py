@@ -82,10 +82,10 @@ class Service:
         except ServiceError as error:
             logger.error("%s", error)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the engine, the decoders and the library."""
         self.engine.close()
-        self.decoders.close()
+        await self.decoders.close()
         self.library.close()
 
 

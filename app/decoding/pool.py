@@ -68,10 +68,9 @@ class Decoders:
         turns = [self._in_process(worker.prepare) for _ in range(self.count)]
         await asyncio.gather(*turns, return_exceptions=True)
 
-    def close(self) -> None:
-        """Start no more processes; the event loop ends those that there are when it ends."""
-        for task in self._starting:
-            task.cancel()
+    async def close(self) -> None:
+        """Wait for processes that are about to start; all of them end with the event loop."""
+        await asyncio.gather(*self._starting)
 
     async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Image.Image:
         """Return the picture of an uploaded file.

@@ -36,7 +36,7 @@ def with_decoders(work: Callable[[Decoders], Awaitable[object]], **chosen: objec
         try:
             return await work(decoders)
         finally:
-            decoders.close()
+            await decoders.close()
 
     return asyncio.run(run())
 
