@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app.api import docs, health, metrics, page, problems, requests, styles, stylize
+from app.api.forms import refuse_unknown_query
 from app.api.middleware.admission import Admission
 from app.api.middleware.deadline import Deadline
 from app.api.middleware.hosts import Hosts
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_unknown_query)],
     )
     app.state.service = service
     for routes in (stylize, styles, requests, metrics, health):

@@ -23,7 +23,7 @@ SECONDS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40, 8
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 UNKNOWN_ROUTE = "none"
 UNKNOWN_METHOD = "other"
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Metrics:

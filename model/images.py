@@ -20,6 +20,8 @@ from model.file_structure import check_structure
 # The JPEG plugin also reads the MPO files of phones.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 WRITE_FORMATS = ("png", "jpeg", "webp")
+# Of the formats' own definitions, and of libjpeg.
+MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
 DEFAULT_MAX_PIXELS = 40_000_000
 # 3 GiB in RGB: more than real pictures have, and less than a header can announce.
 MAX_PIXELS = 2**30
@@ -286,10 +288,16 @@ def shortest_factor(size: tuple[int, int], shortest: int, longest: int) -> float
 
 def scale(image: Image.Image, factor: float) -> Image.Image:
     """Return the image with both sides times `factor`, rounded, at least 1 pixel."""
-    width, height = (max(1, round(side * factor)) for side in image.size)
-    if (width, height) == image.size:
+    size = scaled_size(image.size, factor)
+    if size == image.size:
         return image
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+
+
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Return the size that `scale` gives a picture of `size`."""
+    width, height = (max(1, round(side * factor)) for side in size)
+    return width, height
 
 
 def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:
@@ -301,20 +309,26 @@ def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY
         quality: 1 to 100, for JPEG and WebP.
 
     Raises:
-        ImageTooLargeError: more pixels a side than the format can hold (WebP: 16383).
+        ImageTooLargeError: see `check_writable`.
     """
+    check_writable(image.size, format)
     file = io.BytesIO()
-    try:
-        if format == "png":
-            image.save(file, "PNG", compress_level=PNG_COMPRESS_LEVEL)
-        elif format == "jpeg":
-            flatten(image).save(file, "JPEG", quality=quality)
-        else:
-            image.save(file, "WEBP", quality=quality)
-    except (OSError, ValueError) as error:
-        raise ImageTooLargeError(
-            f"a {image.width}x{image.height} picture cannot be written as {format}: {error}; "
-            "choose png or a smaller size",
-            value=max(image.size),
-        ) from error
+    if format == "png":
+        image.save(file, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+    elif format == "jpeg":
+        flatten(image).save(file, "JPEG", quality=quality)
+    else:
+        image.save(file, "WEBP", quality=quality)
     return file.getvalue()
+
+
+def check_writable(size: tuple[int, int], format: str) -> None:
+    """Raise ImageTooLargeError for more pixels a side than the format can hold."""
+    limit = MAX_SIDES.get(format, max(size))
+    if max(size) > limit:
+        raise ImageTooLargeError(
+            f"a {size[0]}x{size[1]} picture cannot be written as {format}, which holds {limit} "
+            "pixels a side; choose png or a smaller size",
+            limit=limit,
+            value=max(size),
+        )

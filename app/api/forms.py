@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
-from fastapi import UploadFile
+from fastapi import Request, UploadFile
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -107,6 +107,20 @@ class SaveForm(RenameForm):
     file: UploadFile = Field(
         description="The style picture, of the formats of a content, or a practised style (.adain)."
     )
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """Raise ParameterError for a query parameter that the path does not have.
+
+    Without that a control that is sent in the address would do nothing, silently.
+    """
+    if not request.url.path.startswith("/v1/"):
+        return
+    known = {each.alias for each in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            hint = "the fields of a form go into the body, as with curl -F"
+            raise ParameterError(f"{name[:80]} is no query parameter of this path; {hint}")
 
 
 def refuse_repeated(names: Iterable[str]) -> None:

@@ -11,9 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from app.api.request_id import request_id
+from app.metrics import METHODS
 from model.errors import AdainError
 
 logger = logging.getLogger("adain")
@@ -182,11 +184,13 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         )
     phrase = HTTPStatus(error.status_code).phrase
     code = BY_STATUS.get(error.status_code, phrase.lower().replace(" ", "-"))
+    if code == "method-not-allowed":
+        headers["Allow"] = ", ".join(allowed_methods(request))
     details = {
         "malformed-body": f"{error.detail} (send multipart/form-data, as curl -F does)",
         "not-found": f"there is nothing at {request.url.path[:80]}; see /docs for what there is",
-        "method-not-allowed": f"{request.url.path[:80]} does not take {request.method}, only "
-        f"{headers.get('allow', headers.get('Allow', 'what /docs lists'))}",
+        "method-not-allowed": f"{request.url.path[:80]} does not take {request.method[:20]}, only "
+        f"{headers.get('Allow')}",
     }
     return problem(
         request.scope,
@@ -196,6 +200,19 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         title=None if code in PROBLEMS else phrase,
         headers=headers,
     )
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Return the methods that a request's path takes; Starlette names those of one route alone."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    allowed = [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes
+        )
+    ]
+    return allowed or ["GET", "HEAD"]  # the files of a mount
 
 
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:

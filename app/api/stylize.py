@@ -23,7 +23,7 @@ from app.metrics import Metrics
 from app.service import CurrentService, Service
 from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
 from model.errors import ParameterError
-from model.images import encode_image
+from model.images import check_writable, encode_image
 from model.optimization.optimize import refinement
 from model.painting import Painting
 
@@ -51,6 +51,7 @@ async def stylize(
         watch.lap("read")
         job, sources = await read(form, service)
         watch.lap("decode")
+        check_writable(job.painting.content.size, name)
         entry.painting = job.painting
         entry.enter("queued")
         result = await service.engine.stylize(job, entry)

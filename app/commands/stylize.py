@@ -32,7 +32,13 @@ from model.controls import (
 )
 from model.errors import AdainError, ParameterError, naming
 from model.files import write_whole
-from model.images import encode_image, list_pictures
+from model.images import (
+    check_writable,
+    encode_image,
+    list_pictures,
+    longest_factor,
+    scaled_size,
+)
 from model.weights import bundled
 
 DEFAULT_FOLDER = "stylized"
@@ -116,13 +122,13 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings()
     paint = painter(args, settings)
     if not many:
-        stylize_file(*jobs[0], paint, settings)
+        stylize_file(*jobs[0], args.size, paint, settings)
         print(jobs[0][1])
         return 0
     failures = []
     for content, output in tqdm(jobs, unit="picture"):
         try:
-            stylize_file(content, output, paint, settings)
+            stylize_file(content, output, args.size, paint, settings)
         except (AdainError, OSError) as error:
             failures.append(str(error))
     for failure in failures:
@@ -209,7 +215,9 @@ def find_pictures(content: str) -> list[Path]:
     return found
 
 
-def stylize_file(content: Path, output: Path, paint: Painter, settings: Settings) -> None:
+def stylize_file(
+    content: Path, output: Path, size: int | None, paint: Painter, settings: Settings
+) -> None:
     """Stylize one file into another, which appears whole or not at all.
 
     Raises:
@@ -217,6 +225,8 @@ def stylize_file(content: Path, output: Path, paint: Painter, settings: Settings
     """
     picture = open_picture(content, settings)
     with naming(content):
+        factor = longest_factor(picture.size, size) if size else 1.0
+        check_writable(scaled_size(picture.size, factor), format_of(output))
         interrupted = None
         try:
             result = paint(picture)

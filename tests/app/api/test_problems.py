@@ -259,7 +259,19 @@ def test_unknown_paths_and_wrong_methods(client):
     response = client.get(URL)
     check(response, 405, "method-not-allowed", "only POST")
     assert response.headers["allow"] == "POST"
-    check(client.delete("/livez"), 405, "method-not-allowed", "only GET")
+    check(client.delete("/livez"), 405, "method-not-allowed", "only GET, HEAD")
+    response = client.put("/v1/styles/0123456789abcdef")
+    check(response, 405, "method-not-allowed", "only GET, PATCH, DELETE")
+    assert response.headers["allow"] == "GET, PATCH, DELETE"
+    assert client.post("/page/main.js").headers["allow"] == "GET, HEAD"
+
+
+def test_an_unknown_query_parameter_is_refused(client):
+    sent = client.post(URL, params={"alpha": "0.5"}, files=[CONTENT, STYLE])
+    check(sent, 422, "invalid-parameter", "alpha is no query parameter of this path")
+    check(client.get("/v1/styles?limt=3"), 422, "invalid-parameter", "limt is no query parameter")
+    assert client.get("/v1/styles?limit=3").status_code == 200
+    assert client.get("/?utm_source=x").status_code == 200
 
 
 @pytest.mark.parametrize(("path", "limit"), [(URL, 2_000_000), ("/livez", 64 * 1024)])
