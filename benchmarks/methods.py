@@ -28,7 +28,8 @@ from app.starter import PAINTINGS, starters
 from benchmarks.gallery import STYLES, skimage_pictures
 from benchmarks.limit import seconds_of
 from model import Stylizer, read_image
-from model.images import flatten, list_pictures
+from model.formats import list_pictures
+from model.images import flatten
 from model.networks.style_network import StyleNetwork
 from model.optimization.descent import HISTORY, Budget
 from model.optimization.optimize import Optimization, build_objective, optimize, refinement

@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.speed import picture
-from model.images import WRITE_FORMATS
+from model.formats import WRITE_FORMATS
 
 
 def jpeg(side: int, seed: int) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -16,19 +16,24 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageErro
 from model import samples
 from model.errors import AdainError, CorruptImageError, ImageTooLargeError, UnsupportedImageError
 from model.file_structure import check_structure
+from model.formats import READ_FORMATS, READ_NAMES, announces_format, check_writable
+from model.metadata import NONE, Metadata, to_profile
 
-# The JPEG plugin also reads the MPO files of phones.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
-WRITE_FORMATS = ("png", "jpeg", "webp")
-# Of the formats' own definitions, and of libjpeg.
-MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
 DEFAULT_MAX_PIXELS = 40_000_000
 # 3 GiB in RGB: more than real pictures have, and less than a header can announce.
 MAX_PIXELS = 2**30
 DEFAULT_QUALITY = 90
-# zlib's fastest level: stylized pictures hardly compress, and level 6 takes several times as long
-# for a file that is a few per cent smaller.
-PNG_COMPRESS_LEVEL = 1
+# Stylized pictures hardly compress: zlib's level 6 takes several times as long as its fastest for a
+# PNG file that is a few per cent smaller, as AVIF's slower speeds do. Pillow compresses no TIFF
+# file that has EXIF.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "png": {"compress_level": 1},
+    "jpeg": {},
+    "webp": {},
+    "avif": {"speed": 8},
+    "tiff": {},
+}
+WITH_QUALITY = ("jpeg", "webp", "avif")
 WHITE = (255, 255, 255)
 # Pictures that are scaled down are first reduced by a whole factor, which is several times faster,
 # to no less than this many times their size.
@@ -71,7 +76,7 @@ def read_image(
         orientation and colour profile applied.
 
     Raises:
-        UnsupportedImageError: no JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+        UnsupportedImageError: of no format in `model.formats.READ_FORMATS`.
         CorruptImageError: empty, cut off or damaged.
         ImageTooLargeError: more than `max_pixels`.
         OSError: `source` is a path that cannot be read.
@@ -90,6 +95,10 @@ def read_image(
             # JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough.
             image.draft(None, (math.ceil(needed[0]), math.ceil(needed[1])))
             image.load()
+            if image.format == "JXL":
+                # Its decoder turns the picture, whatever EXIF says (ISO/IEC 18181-2).
+                image.info.pop("exif", None)
+                image.getexif().clear()
             if image.format == "TIFF" and layout is not None and layout.corrected:
                 return normalize(samples.correct(upright(image), layout))
             if image.format == "PNG":
@@ -102,9 +111,7 @@ def read_image(
     except UnidentifiedImageError as error:
         if announces_format(data):
             raise CorruptImageError("the picture is cut off or damaged in its header") from error
-        raise UnsupportedImageError(
-            "these bytes are no JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP picture"
-        ) from error
+        raise UnsupportedImageError(f"these bytes are no {READ_NAMES} picture") from error
     except Exception as error:
         # A damaged file can raise almost anything in Pillow's parsers: OSError, SyntaxError,
         # ValueError, struct.error, IndexError, KeyError, zlib.error and more.
@@ -125,28 +132,6 @@ def reduce(image: Image.Image, times: int) -> Image.Image:
     return image.reduce(times)
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Return the files of a folder whose suffix is that of a format that we read, by name.
-
-    Hidden files are no pictures: macOS writes ._photo.jpg beside photo.jpg.
-    """
-    suffixes = picture_suffixes()
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-
-
-@functools.cache
-def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes of the formats that we read, in lower case with their dot."""
-    Image.init()
-    # Phones' MPO files are read as JPEG; some have a suffix of their own.
-    formats = (*READ_FORMATS, "MPO")
-    return frozenset(suffix for suffix, name in Image.EXTENSION.items() if name in formats)
-
-
 def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:
     """Return the error for a picture of `pixels`, described as `size`."""
     return ImageTooLargeError(
@@ -154,12 +139,6 @@ def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:
         limit=limit,
         value=pixels,
     )
-
-
-def announces_format(data: bytes) -> bool:
-    """Whether the first bytes are the signature of a format that we read."""
-    accepts = (Image.OPEN[name][1] for name in READ_FORMATS if name in Image.OPEN)
-    return any(accept is not None and accept(data[:16]) is True for accept in accepts)
 
 
 def normalize(image: Image.Image) -> Image.Image:
@@ -300,35 +279,32 @@ def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return width, height
 
 
-def encode_image(image: Image.Image, format: str, quality: int = DEFAULT_QUALITY) -> bytes:
-    """Return an RGB or RGBA image as a PNG, JPEG or WebP file.
+def encode_image(
+    image: Image.Image, format: str, quality: int = DEFAULT_QUALITY, metadata: Metadata = NONE
+) -> bytes:
+    """Return an RGB or RGBA image as a file.
 
     Args:
         image: RGB or RGBA; JPEG has no transparency and gets it laid over white.
-        format: one of `WRITE_FORMATS`.
-        quality: 1 to 100, for JPEG and WebP.
+        format: one of `model.formats.WRITE_FORMATS`.
+        quality: 1 to 100, for JPEG, WebP and AVIF.
+        metadata: goes into the file. The image is sRGB, and is converted to the profile.
 
     Raises:
         ImageTooLargeError: see `check_writable`.
     """
     check_writable(image.size, format)
+    image = flatten(image) if format == "jpeg" else image
+    options: dict[str, Any] = dict(OPTIONS[format])
+    if format in WITH_QUALITY:
+        options["quality"] = quality
+    if metadata.profile:
+        image = to_profile(image, metadata.profile)
+        options["icc_profile"] = metadata.profile
+    if metadata.exif:
+        options["exif"] = metadata.exif
+    if metadata.dpi:
+        options["dpi"] = metadata.dpi
     file = io.BytesIO()
-    if format == "png":
-        image.save(file, "PNG", compress_level=PNG_COMPRESS_LEVEL)
-    elif format == "jpeg":
-        flatten(image).save(file, "JPEG", quality=quality)
-    else:
-        image.save(file, "WEBP", quality=quality)
+    image.save(file, format, **options)
     return file.getvalue()
-
-
-def check_writable(size: tuple[int, int], format: str) -> None:
-    """Raise ImageTooLargeError for more pixels a side than the format can hold."""
-    limit = MAX_SIDES.get(format, max(size))
-    if max(size) > limit:
-        raise ImageTooLargeError(
-            f"a {size[0]}x{size[1]} picture cannot be written as {format}, which holds {limit} "
-            "pixels a side; choose png or a smaller size",
-            limit=limit,
-            value=max(size),
-        )

@@ -26,7 +26,8 @@ from tqdm import tqdm
 from model import Style, Stylizer, read_image
 from model.color import color_moments, transport
 from model.errors import naming
-from model.images import flatten, list_pictures
+from model.formats import list_pictures
+from model.images import flatten
 from model.networks.encoder import Encoder
 from model.optimization.descent import Budget
 from model.optimization.optimize import Optimization, optimize

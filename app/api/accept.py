@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.errors import ServiceError
-from model.images import WRITE_FORMATS
+from model.formats import WRITE_FORMATS, canonical_format
 
 
 def choose_format(accept: str) -> str:
@@ -35,6 +35,8 @@ def choose_format(accept: str) -> str:
 def parse_range(item: str) -> tuple[str, float]:
     """Return the media range and the weight of one item of an Accept header."""
     name, *parameters = (part.strip().lower() for part in item.split(";"))
+    kind, _, subtype = name.partition("/")
+    name = f"{kind}/{canonical_format(subtype)}"
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "q":

@@ -8,15 +8,19 @@ from typing import Annotated, Literal
 
 from fastapi import Request, UploadFile
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
 from model.errors import ParameterError
+from model.formats import READ_NAMES, canonical_format
 from model.images import DEFAULT_QUALITY
 
 # Larger numbers are refused before anything computes with them.
 MAX_INTEGER = 2**31 - 1
 REPEATABLE = ("style", "style_id", "weight", "mask")
+Format = Annotated[
+    Literal["png", "jpeg", "webp", "avif", "tiff"], BeforeValidator(canonical_format)
+]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -26,8 +30,8 @@ class StylizeForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     content: UploadFile = Field(
-        description="The picture to stylize: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or "
-        "BMP, whatever its name or declared type says."
+        description=f"The picture to stylize: {READ_NAMES}, whatever its name or declared type "
+        "says; of several frames the first."
     )
     style: list[UploadFile] = Field(
         default_factory=list,
@@ -77,10 +81,10 @@ class StylizeForm(BaseModel):
         description="Seconds to make the result better by optimisation; the service has a bound, "
         "GET /v1/limits. DELETE /v1/requests/{id} ends it earlier.",
     )
-    format: Literal["png", "jpeg", "webp"] | None = Field(
+    format: Format | None = Field(
         None, description="Format of the result. None: from the Accept header, else png."
     )
-    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg and webp.")
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg, webp and avif.")
 
     def controls(self, masks: Sequence[Image.Image]) -> Controls:
         """Return the controls with the decoded masks; the content is already scaled to `size`."""

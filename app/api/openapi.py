@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.api.problems import problem_responses
-from model.images import WRITE_FORMATS
+from model.formats import WRITE_FORMATS
 
 DESCRIPTION = """
 The stylized picture, in one forward pass.
@@ -45,7 +45,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         {
             400: "The multipart body is malformed.",
             404: "The library has no style of a style_id.",
-            406: "Accept allows none of png, jpeg and webp.",
+            406: "Accept allows none of the formats of a result.",
             408: "The body took too long.",
             413: "The body, or the pixels of a picture, are over the limit.",
             415: "A file is no picture of a supported format, or the body is no form.",

@@ -23,7 +23,8 @@ from app.metrics import Metrics
 from app.service import CurrentService, Service
 from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
 from model.errors import ParameterError
-from model.images import check_writable, encode_image
+from model.formats import check_writable
+from model.images import encode_image
 from model.optimization.optimize import refinement
 from model.painting import Painting
 

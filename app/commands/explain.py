@@ -11,11 +11,12 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from app.commands.files import format_of, open_picture, refuse_overwriting
+from app.commands.files import open_picture, refuse_overwriting
 from app.loading import load_stylizer
 from app.settings import Settings
 from model.controls import MIN_STYLE_SIZE, check_range
 from model.files import write_whole
+from model.formats import format_of
 from model.images import encode_image, flatten, resize_longest
 from model.networks.encoder import TAPS
 from model.optimization.descent import Budget

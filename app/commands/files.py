@@ -17,20 +17,6 @@ from model.images import read_image
 if TYPE_CHECKING:
     from model.style import Style, StyleLayout
 
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-
-
-def format_of(path: Path) -> str:
-    """Return the format that a result's suffix names.
-
-    Raises:
-        ParameterError: it is of none that we write.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMAT_OF_SUFFIX:
-        raise ParameterError(f"{path}: the name must end in {', '.join(FORMAT_OF_SUFFIX)}")
-    return FORMAT_OF_SUFFIX[suffix]
-
 
 def open_picture(path: Path, settings: Settings) -> Image.Image:
     """Read a picture; an error says which file it is."""

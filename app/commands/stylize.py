@@ -11,8 +11,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from app.commands.files import (
-    FORMAT_OF_SUFFIX,
-    format_of,
     open_picture,
     refuse_existing,
     refuse_overwriting,
@@ -32,13 +30,8 @@ from model.controls import (
 )
 from model.errors import AdainError, ParameterError, naming
 from model.files import write_whole
-from model.images import (
-    check_writable,
-    encode_image,
-    list_pictures,
-    longest_factor,
-    scaled_size,
-)
+from model.formats import FORMAT_OF_SUFFIX, check_writable, format_of, list_pictures
+from model.images import encode_image, longest_factor, scaled_size
 from model.weights import bundled
 
 DEFAULT_FOLDER = "stylized"

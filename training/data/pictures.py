@@ -24,7 +24,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.errors import AdainError, naming
-from model.images import flatten, picture_suffixes, read_image, resize_shortest
+from model.formats import picture_suffixes
+from model.images import flatten, read_image, resize_shortest
 from training.errors import TrainingError
 
 LOG = logging.getLogger(__name__)

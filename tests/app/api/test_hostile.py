@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from model.errors import AdainError
-from model.images import MAX_PIXELS, READ_FORMATS, read_image
+from model.formats import READ_FORMATS
+from model.images import MAX_PIXELS, read_image
 from tests.pictures import encoded, painting, photo
 
 URL = "/v1/stylize"
