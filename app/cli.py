@@ -1,4 +1,4 @@
-"""The command line: adain stylize, explain, serve, styles, info."""
+"""The command line: one module of `app.commands` for each command."""
 
 from __future__ import annotations
 
@@ -24,24 +24,37 @@ COMMANDS = {
     "explain": "show what each layer of the encoder knows of a picture",
     "serve": "start the HTTP service",
     "styles": "add, list or remove the styles of the library",
-    "info": "print device, precision and weights",
+    "sheet": "show a picture in every style of the library",
+    "info": "print device, precision and weights, or how a result was made",
+    "doctor": "check this machine, and say what to do about what is slow",
+    "completion": "print what makes a shell complete these commands",
 }
+COMPLETION = "completion"
+EXAMPLES = """examples:
+  adain stylize photo.jpg painting.jpg     writes photo-stylized.png
+  adain sheet photo.jpg                    shows the photo in every saved style
+  adain serve                              starts the page and the API on port 8000
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 called wrongly."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
-        prog="adain", description="Arbitrary style transfer: any content, any style, one pass."
+        prog="adain",
+        description="Arbitrary style transfer: any content, any style, one pass.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"adain {version('adain')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     called = next((word for word in arguments if not word.startswith("-")), None)
     for name, meaning in COMMANDS.items():
         command = commands.add_parser(name, help=meaning)
-        if name == called:
+        if called in (name, COMPLETION):  # completion has to know all arguments
             import_module(f"app.commands.{name}").add_arguments(command)
     args = parser.parse_args(arguments)
+    args.parser = parser
     # Names of files and styles may hold characters that the terminal's encoding lacks.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""Logs: each record as one JSON line."""
+"""Logs: each record as one line, of JSON for machines or of text for people."""
 
 from __future__ import annotations
 
@@ -61,9 +61,27 @@ class Repetitions(logging.Filter):
         return True
 
 
-def configure(level: str) -> None:
-    """Print the records of this process as JSON lines on standard output."""
+class TextFormatter(logging.Formatter):
+    """Formats a record as a line for people: time, level, message, and its extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text; an exception takes further lines."""
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        fields = {k: v for k, v in vars(record).items() if k not in STANDARD_FIELDS}
+        said = [f"{name}={value}" for name, value in fields.items()]
+        line = " ".join([time, record.levelname.lower(), record.getMessage(), *said])
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure(level: str, format: str = "auto") -> None:
+    """Print the records of this process on standard output.
+
+    Args:
+        level: the least severe to print.
+        format: json, text, or auto: text on a terminal, else one JSON object a line.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(Repetitions())
-    handler.setFormatter(JsonFormatter())
+    as_text = format == "text" or (format == "auto" and sys.stdout.isatty())
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

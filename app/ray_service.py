@@ -121,7 +121,7 @@ def service(settings: Settings, application: str | None = None) -> Any:
     """
 
     def build_app() -> FastAPI:
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         return create_app(settings, RayEngine(serve.get_deployment_handle(MODEL, application)))
 
     return serve.deployment(

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         1, ge=0, description="CPUs of each replica, and with that its threads; a fraction is one"
     )
     ray_gpus: float = Field(0, ge=0, description="GPUs of each replica; 0.5 lets two share one")
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="log lines as text or as JSON; auto is text on a terminal"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines to print"
     )

@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     check_range("--steps", args.steps, 1, math.inf)
     output = args.output or args.picture.with_name(f"{args.picture.stem}-explained.png")
     name = format_of(output)
-    refuse_overwriting([output], [args.picture])
+    refuse_overwriting([output], [str(args.picture)])
     settings = Settings()
-    picture = resize_longest(flatten(open_picture(args.picture, settings)), args.size)
+    picture = resize_longest(flatten(open_picture(str(args.picture), settings)), args.size)
     layers = args.layer or list(TAPS)
     stylizer = load_stylizer(settings)
     with tqdm(total=2 * len(layers) * args.steps, unit="step", leave=False) as bar:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from app.commands.sources import read_source
 from app.settings import Settings
 from model.errors import ParameterError, naming
 from model.files import STYLE_SUFFIX
@@ -18,29 +19,30 @@ if TYPE_CHECKING:
     from model.style import Style, StyleLayout
 
 
-def open_picture(path: Path, settings: Settings) -> Image.Image:
-    """Read a picture; an error says which file it is."""
-    with naming(path):
-        return read_image(path, max_pixels=settings.max_pixels)
+def open_picture(source: str, settings: Settings) -> Image.Image:
+    """Read a picture; an error says which source it is."""
+    with naming(source):
+        return read_image(read_source(source), max_pixels=settings.max_pixels)
 
 
 def open_style(
-    path: Path, layout: Callable[[], StyleLayout], settings: Settings
+    data: bytes, source: str, layout: Callable[[], StyleLayout], settings: Settings
 ) -> tuple[Style | None, Image.Image]:
-    """Read a style: a picture, or a practised style and its picture.
+    """Return a style: a picture, or a practised style and its picture.
 
     Args:
-        path: the file's path.
+        data: the file.
+        source: where it is from, which errors name; its suffix says which of them it is.
         layout: returns that of the loaded model; called for a practised style alone.
         settings: bound the picture.
     """
-    if path.suffix.lower() != STYLE_SUFFIX:
-        return None, open_picture(path, settings)
-    # Imported here because torch takes seconds, and `adain styles` needs it only for this.
-    from model.style import read_style_file
+    with naming(source):
+        if Path(source).suffix.lower() != STYLE_SUFFIX:
+            return None, read_image(data, max_pixels=settings.max_pixels)
+        # Imported here because torch takes seconds, and `adain styles` needs it only for this.
+        from model.style import read_style_file
 
-    with naming(path):
-        style = read_style_file(path.read_bytes(), layout())
+        style = read_style_file(data, layout())
         return style, read_image(style.picture, max_pixels=settings.max_pixels)
 
 
@@ -52,9 +54,9 @@ def refuse_unwritable(folder: Path) -> None:
         raise ParameterError(f"{folder}: no permission to write there; choose another -o")
 
 
-def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
     """Raise ParameterError if a result would overwrite one of its inputs."""
-    read = {path.resolve() for path in inputs}
+    read = {Path(source).resolve() for source in inputs}
     for output in outputs:
         if output.resolve() in read:
             raise ParameterError(f"{output} is read by this command: choose another -o")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
@@ -13,50 +14,83 @@ from tqdm import tqdm
 
 from app.commands.files import open_picture, open_style
 from app.commands.optimization import optimized, read_optimization
+from app.commands.sources import read_source
 from app.library.store import StyleLibrary
 from app.loading import load_library, load_stylizer
 from app.settings import Settings
 from model.controls import Controls
 from model.painting import Painting
+from model.recipe import digest
 from model.runtime import choose_device, choose_precision
 from model.style import Style
 from model.stylizer import Stylizer
 from model.tiling import OnTile
-from model.weights import load_style_network
+from model.weights import bundled, checksum, load_style_network
 
-Painter = Callable[[Image.Image], Image.Image]
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """What paints the contents of a run.
+
+    Attributes:
+        paint: from a content, and the number of the style or None for all of them mixed, to the
+            result.
+        styles: what finds each style again, for recipes.
+        controls: how the styles are used.
+        weights: fingerprint of the model.
+        device: where it runs.
+    """
+
+    paint: Callable[[Image.Image, int | None], Image.Image]
+    styles: Sequence[dict[str, str]]
+    controls: Controls
+    weights: str
+    device: str
 
 
 def painter(args: argparse.Namespace, settings: Settings) -> Painter:
-    """Load the model and the styles, and return a function from a content to a result."""
+    """Load the model and the styles that the arguments name."""
     controls = read_controls(args, settings)
-    count = len(args.styles) + len(args.saved) + len(args.style_name)
-
-    def plan(content: Image.Image) -> Painting:
-        return Painting.plan(content, count, controls)
-
     if args.method == "network":
-        return network_painter(args, settings, plan)
+        return network_painter(args, settings, controls)
     stylizer, library = load_stylizer(settings), load_library(settings)
-    opened = [open_style(path, lambda: stylizer.layout, settings) for path in args.styles]
+    files = [read_source(source) for source in args.styles]
+    opened = [
+        open_style(data, source, lambda: stylizer.layout, settings)
+        for source, data in zip(args.styles, files, strict=True)
+    ]
+    named = [
+        {"name": source, "sha256": digest(data)}
+        for source, data in zip(args.styles, files, strict=True)
+    ]
+    named += [{"saved": name} for name in args.saved]
     optimization = read_optimization(args)
     if optimization is not None:
         pictures = [picture for _, picture in opened]
         pictures += [library.picture(library.find(name).id) for name in args.saved]
-        return lambda content: optimized(stylizer, plan(content), pictures, optimization)
-    styles = [
-        style or stylizer.encode_style(picture, style_size=args.style_size)
-        for style, picture in opened
-    ]
-    styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
 
-    def paint(content: Image.Image) -> Image.Image:
-        painting = plan(content)
-        with tile_bar() as on_tile:
-            [painted] = stylizer.paint([painting], [styles], on_tile=on_tile)
-        return painting.finish(painted)
+        def optimize(content: Image.Image, number: int | None) -> Image.Image:
+            chosen = pictures if number is None else [pictures[number]]
+            plan = Painting.plan(content, len(chosen), controls)
+            return optimized(stylizer, plan, chosen, optimization)
 
-    return paint
+        paint = optimize
+    else:
+        styles = [
+            style or stylizer.encode_style(picture, style_size=args.style_size)
+            for style, picture in opened
+        ]
+        styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
+
+        def transfer(content: Image.Image, number: int | None) -> Image.Image:
+            chosen = styles if number is None else [styles[number]]
+            painting = Painting.plan(content, len(chosen), controls)
+            with tile_bar() as on_tile:
+                [painted] = stylizer.paint([painting], [chosen], on_tile=on_tile)
+            return painting.finish(painted)
+
+        paint = transfer
+    return Painter(paint, named, controls, stylizer.fingerprint, str(stylizer.device))
 
 
 def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
@@ -64,27 +98,27 @@ def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
     return Controls(
         weights=args.weight,
         alpha=args.alpha,
-        masks=[open_picture(path, settings) for path in args.mask] if args.mask else None,
+        masks=[open_picture(source, settings) for source in args.mask] if args.mask else None,
         preserve_color=args.preserve_color,
         detail=args.detail,
         size=args.size,
     )
 
 
-def network_painter(
-    args: argparse.Namespace, settings: Settings, plan: Callable[[Image.Image], Painting]
-) -> Painter:
-    """Load a style network, and return a function from a content to a result."""
+def network_painter(args: argparse.Namespace, settings: Settings, controls: Controls) -> Painter:
+    """Load a style network."""
     device = choose_device(settings.device)
-    network = load_style_network(args.network).select(args.style_name)
+    path = args.network or bundled("style_network")
+    network = load_style_network(path).select(args.style_name)
     network.to(device, choose_precision(settings.precision, device))
     network.eval().to(memory_format=torch.channels_last)
 
-    def paint(content: Image.Image) -> Image.Image:
-        painting = plan(content)
+    def paint(content: Image.Image, number: int | None) -> Image.Image:
+        painting = Painting.plan(content, len(args.style_name), controls)
         return painting.finish(network.paint(painting))
 
-    return paint
+    styles = [{"style_name": name} for name in args.style_name]
+    return Painter(paint, styles, controls, checksum(path)[:16], str(device))
 
 
 @contextmanager

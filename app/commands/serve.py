@@ -6,9 +6,11 @@ import argparse
 import logging
 import os
 import socket
+import sys
+import webbrowser
 
 from app import logs
-from app.api.middleware.hosts import is_loopback
+from app.api.middleware.hosts import is_everywhere, is_loopback
 from app.errors import ServiceError
 from app.main import create_app
 from app.server import listen, serve
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", help="port to listen on")
     parser.add_argument("--engine", help="process, or ray for replicas on a Ray cluster")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=run)
 
 
@@ -41,14 +44,27 @@ def run(args: argparse.Namespace) -> int:
         return run_on_ray(settings)
     # Before the model is loaded, which takes seconds.
     with listen(settings.host, settings.port) as listener:
-        run_here(settings, listener)
+        run_here(settings, listener, open_browser=args.open)
     return 0
 
 
-def run_here(settings: Settings, listener: socket.socket) -> None:
+def page_address(listener: socket.socket) -> str:
+    """Return the address of the page, for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    if is_everywhere(host):
+        host = "localhost"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def run_here(settings: Settings, listener: socket.socket, *, open_browser: bool) -> None:
     """Serve with the model in this process."""
     app = create_app(settings)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
+    address = page_address(listener)
+    # Standard error is for people; the log, which machines may read, goes to standard output.
+    print(f"adain is at {address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if open_browser:
+        webbrowser.open(address)
     if not is_loopback(settings.host) and not settings.api_keys:
         logger.warning(
             "listening on %s without keys: everyone who reaches this address can use the service "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from app.commands.files import open_style
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add.set_defaults(run=run_add)
     listing = actions.add_parser("list", help="print id, day of creation and name of each style")
+    listing.add_argument("--json", action="store_true", help="print one JSON object a style")
     listing.set_defaults(run=run_list)
     remove = actions.add_parser("remove", help="delete styles")
     remove.add_argument("styles", metavar="STYLE", nargs="+", help="an id or a name")
@@ -41,7 +44,7 @@ def run_add(args: argparse.Namespace) -> int:
     library = load_library(settings)
     layout = functools.cache(lambda: load_stylizer(settings).layout)
     for path in args.pictures:
-        own, picture = open_style(path, layout, settings)
+        own, picture = open_style(path.read_bytes(), str(path), layout, settings)
         with naming(path):
             style = library.add(path.stem if args.name is None else args.name, picture, own)
         print(f"{style.id}  {style.name}")
@@ -54,7 +57,11 @@ def run_list(args: argparse.Namespace) -> int:
     after = 0
     while styles := library.page(PAGE, after):
         for style in styles:
-            print(f"{style.id}  {style.created:%Y-%m-%d}  {style.name}")
+            if args.json:
+                facts = asdict(style) | {"created": style.created.isoformat()}
+                print(json.dumps(facts, ensure_ascii=False))
+            else:
+                print(f"{style.id}  {style.created:%Y-%m-%d}  {style.name}")
         after = styles[-1].number
     return 0
 

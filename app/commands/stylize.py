@@ -3,230 +3,164 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import sys
-from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
-from app.commands.files import (
-    open_picture,
-    refuse_existing,
-    refuse_overwriting,
-    refuse_unwritable,
+from app.commands.arguments import add_styling, check
+from app.commands.contact_sheet import ContactSheet
+from app.commands.files import refuse_unwritable
+from app.commands.likeness import take_over
+from app.commands.outputs import (
+    DEFAULT_FOLDER,
+    STANDARD_OUTPUT,
+    Task,
+    check_template,
+    is_many,
+    plan,
 )
-from app.commands.optimization import Interrupted, add_optimization, read_optimization
 from app.commands.painters import Painter, painter
+from app.commands.pipeline import Pipeline
+from app.commands.reports import Report
+from app.commands.sources import CLIPBOARD, stem_of
 from app.settings import Settings
-from model.controls import (
-    DEFAULT_STYLE_SIZE,
-    MAX_STYLE_SIZE,
-    MIN_SIZE,
-    MIN_STYLE_SIZE,
-    check_count,
-    check_range,
-    normalize_weights,
-)
-from model.errors import AdainError, ParameterError, naming
-from model.files import write_whole
-from model.formats import FORMAT_OF_SUFFIX, check_writable, format_of, list_pictures
-from model.images import encode_image, longest_factor, scaled_size
-from model.weights import bundled
+from model.errors import ParameterError
+from model.formats import WRITE_FORMATS, canonical_format, format_of
+from model.images import DEFAULT_QUALITY
 
-DEFAULT_FOLDER = "stylized"
+EXAMPLES = """examples:
+  adain stylize photo.heic painting.jpg -o result.jpg
+  adain stylize photos --saved "Night sky" --recursive -o painted --skip-existing
+  curl -s https://example.org/photo.jpg | adain stylize - painting.jpg -o - > result.png
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Stylize pictures. A folder or a (quoted) glob shows a progress bar and goes "
-        "on past files that fail; they are listed at the end, and the exit code is 1."
+        "Stylize pictures. A folder or a (quoted) glob shows a progress bar and goes on past files "
+        "that fail; they are listed at the end, and the exit code is 1."
     )
-    parser.add_argument("content", metavar="CONTENT", help="a picture, a folder, or a quoted glob")
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "styles",
-        metavar="STYLE",
-        nargs="*",
-        type=Path,
-        help="style pictures, or practised styles (.adain)",
+        "content",
+        metavar="CONTENT",
+        help="a picture, a folder, a quoted glob, an https address, or - for standard input",
     )
-    parser.add_argument(
-        "--saved",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a style of the library, by name or id; they come after the pictures (adain styles)",
-    )
-    parser.add_argument(
+    add_styling(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument(
         "-o",
         "--output",
         metavar="OUT",
         type=Path,
-        help="the file to write (.png, .jpg or .webp), or the folder where CONTENT is many; "
-        f"by default CONTENT-stylized.png beside CONTENT, or the folder {DEFAULT_FOLDER}",
+        help="the file to write (png, jpg, webp, avif or tiff, by its suffix), - for standard "
+        "output, or the folder where results are many; by default CONTENT-stylized.png beside "
+        f"CONTENT, or the folder {DEFAULT_FOLDER}",
     )
-    parser.add_argument(
-        "--style-name",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a style of the network of --method network, in place of pictures and saved ones",
+    results.add_argument(
+        "--format", help="format of results whose names are not given: " + ", ".join(WRITE_FORMATS)
     )
-    parser.add_argument(
-        "--network", type=Path, help="weights of --method network, by training.network"
-    )
-    parser.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1 (default 1)")
-    parser.add_argument(
-        "--detail",
-        type=float,
-        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0, or what a "
-        "practised style says)",
-    )
-    parser.add_argument(
-        "--weight", type=float, action="append", help="one per style, above 0 (default: all alike)"
-    )
-    parser.add_argument("--preserve-color", action="store_true", help="keep the content's colours")
-    parser.add_argument(
-        "--mask",
-        type=Path,
-        action="append",
-        help="one per style: a grey picture, white where the style goes",
-    )
-    parser.add_argument(
-        "--size", type=int, help=f"longest side of the result, {MIN_SIZE} or more (default: as is)"
-    )
-    parser.add_argument(
-        "--style-size",
+    results.add_argument(
+        "--quality",
         type=int,
-        default=DEFAULT_STYLE_SIZE,
-        help="brush size: the shorter side at which styles are seen, "
-        f"{MIN_STYLE_SIZE} to {MAX_STYLE_SIZE} (default {DEFAULT_STYLE_SIZE})",
+        default=DEFAULT_QUALITY,
+        help=f"1 to 100, for jpg, webp and avif (default {DEFAULT_QUALITY})",
     )
-    add_optimization(parser)
+    results.add_argument("--name", help="names of results, such as '{stem}-{style}'")
+    results.add_argument(
+        "--color-profile",
+        choices=("keep", "srgb"),
+        default="keep",
+        help="colours of the result: in the content's own profile, or in sRGB (default keep)",
+    )
+    results.add_argument(
+        "--keep-gps", action="store_true", help="let results say where the content was taken"
+    )
+    many = parser.add_argument_group("many pictures")
+    many.add_argument("--recursive", action="store_true", help="look into the folder's folders too")
+    many.add_argument("--each-style", action="store_true", help="one result for each style")
+    many.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="pass over results that are there already, made of the same content in the same way",
+    )
+    many.add_argument("--sheet", metavar="FILE", type=Path, help="also a sheet of all results")
+    many.add_argument(
+        "--json", action="store_true", help="print one JSON object for each result, and no more"
+    )
+    parser.add_argument(
+        "--from-clipboard",
+        action="store_true",
+        help="take the content from the clipboard; all pictures named are styles",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Stylize the pictures that the arguments name; return 1 if one of several failed."""
+    """Stylize the pictures that the arguments name; return 1 if one of them failed."""
+    if args.from_clipboard:
+        args.styles, args.content = [args.content, *args.styles], CLIPBOARD
+    if args.like is not None:
+        take_over(args)
     check(args)
-    many = Path(args.content).is_dir() or not Path(args.content).exists()
-    jobs = plan_many(args) if many else [plan_one(args)]
+    check_results(args)
+    tasks = plan(args, style_names(args))
+    many = len(tasks) > 1 or is_many(args.content)
     settings = Settings()
-    paint = painter(args, settings)
-    if not many:
-        stylize_file(*jobs[0], args.size, paint, settings)
-        print(jobs[0][1])
-        return 0
-    failures = []
-    for content, output in tqdm(jobs, unit="picture"):
-        try:
-            stylize_file(content, output, args.size, paint, settings)
-        except (AdainError, OSError) as error:
-            failures.append(str(error))
-    for failure in failures:
-        print(f"adain: error: {failure}", file=sys.stderr)
-    done = len(jobs) - len(failures)
-    print(f"{done} of {len(jobs)} pictures written to {jobs[0][1].parent}")
-    return 1 if failures else 0
+    report = Report(as_json=args.json, listed=not many)
+    sheet = None if args.sheet is None else ContactSheet()
+    loaded = painter(args, settings)
+    pipeline = Pipeline(args, loaded, settings, report, sheet)
+    interrupted = paint_all(tasks, loaded, pipeline, report, bar=many and not args.json)
+    if sheet is not None:
+        sheet.write(args.sheet)
+    code = report.end(str(args.output or DEFAULT_FOLDER) if many else None)
+    if interrupted:
+        raise KeyboardInterrupt
+    return code
 
 
-def check(args: argparse.Namespace) -> None:
-    """Check the arguments before the model is loaded and anything is written."""
-    check_range("--alpha", args.alpha, 0, 1)
-    if args.detail is not None:
-        check_range("--detail", args.detail, -1, 1)
-    check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
-    if args.size is not None:
-        check_range("--size", args.size, MIN_SIZE, float("inf"))
-    read_optimization(args)
-    pictured = len(args.styles) + len(args.saved)
-    if (args.method == "network") != bool(args.style_name):
-        raise ParameterError("--method network goes with --style-name NAME, and only with it")
-    if args.method == "network" and not (args.network or bundled("style_network")).exists():
-        raise ParameterError("--method network needs --network FILE, as training.network writes it")
-    if pictured and args.style_name:
-        raise ParameterError("--style-name takes the place of style pictures and of --saved")
-    styles = pictured + len(args.style_name)
-    if styles == 0:
-        raise ParameterError("name a style: a picture, or a saved one as --saved NAME")
-    normalize_weights(args.weight, styles)
-    if args.mask:
-        check_count("masks", len(args.mask), styles)
+def paint_all(
+    tasks: list[Task], painter: Painter, pipeline: Pipeline, report: Report, *, bar: bool
+) -> bool:
+    """Paint until all is done, or until Ctrl-C; return whether that came."""
+    try:
+        with pipeline:
+            for _ in tqdm(pipeline.run(tasks), total=len(tasks), unit="picture", disable=not bar):
+                pass
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
-def plan_one(args: argparse.Namespace) -> tuple[Path, Path]:
-    """Return the content's path and the path to write."""
-    content = Path(args.content)
-    name = f"{content.stem}-stylized.png"
-    if args.output is None or args.output.is_dir():
-        output = (args.output or content.parent) / name
-        refuse_existing([output])
-    else:
-        output = args.output
-    format_of(output)
-    refuse_unwritable(output.parent)
-    refuse_overwriting([output], [content, *args.styles, *(args.mask or [])])
-    return content, output
+def style_names(args: argparse.Namespace) -> list[str]:
+    """Return the names of all styles, in their order."""
+    return [*map(stem_of, args.styles), *args.saved, *args.style_name]
 
 
-def plan_many(args: argparse.Namespace) -> list[tuple[Path, Path]]:
-    """Return the paths to read and to write for a folder or a glob.
-
-    A content keeps its name; one that is of no format that we write gets .png added to it.
-    """
-    folder = args.output or Path(DEFAULT_FOLDER)
-    if folder.exists() and not folder.is_dir():
-        raise ParameterError(f"{folder} is a file: for many pictures, -o must name a folder")
-    contents = find_pictures(args.content)
-    outputs = [
-        folder / (path.name if path.suffix.lower() in FORMAT_OF_SUFFIX else f"{path.name}.png")
-        for path in contents
-    ]
-    twice = [str(path) for path, count in Counter(outputs).items() if count > 1]
-    if twice:
-        raise ParameterError(f"several pictures would be written to {twice[0]}: rename one of them")
-    refuse_overwriting(outputs, [*contents, *args.styles, *(args.mask or [])])
-    if args.output is None:
-        refuse_existing(outputs)
-    folder.mkdir(parents=True, exist_ok=True)
-    refuse_unwritable(folder)
-    return list(zip(contents, outputs, strict=True))
-
-
-def find_pictures(content: str) -> list[Path]:
-    """Return the pictures of a folder, by their suffix, or the files that a glob matches."""
-    if Path(content).is_dir():
-        found = list_pictures(Path(content))
-        where = f"{content}: this folder has no picture files"
-    else:
-        found = [Path(path) for path in glob.glob(content, recursive=True)]  # noqa: PTH207
-        where = f"{content}: no such file or folder, and no file matches it as a glob"
-    found = sorted(path for path in found if path.is_file())
-    if not found:
-        raise ParameterError(where)
-    return found
-
-
-def stylize_file(
-    content: Path, output: Path, size: int | None, paint: Painter, settings: Settings
-) -> None:
-    """Stylize one file into another, which appears whole or not at all.
-
-    Raises:
-        Interrupted: the picture so far was written.
-    """
-    picture = open_picture(content, settings)
-    with naming(content):
-        factor = longest_factor(picture.size, size) if size else 1.0
-        check_writable(scaled_size(picture.size, factor), format_of(output))
-        interrupted = None
-        try:
-            result = paint(picture)
-        except Interrupted as error:
-            result, interrupted = error.picture, error
-        data = encode_image(result, format_of(output))
-    write_whole(output, data)
-    if interrupted is not None:
-        print(output)
-        raise interrupted
+def check_results(args: argparse.Namespace) -> None:
+    """Check what the arguments say of results, before the model is loaded."""
+    to_stdout = args.output == STANDARD_OUTPUT
+    if to_stdout and (args.json or args.each_style):
+        raise ParameterError("-o - writes one picture to standard output, and nothing else")
+    if args.format is not None:
+        args.format = canonical_format(args.format)
+        if args.format not in WRITE_FORMATS:
+            raise ParameterError(f"--format must be one of {', '.join(WRITE_FORMATS)}")
+    args.suffix = None if args.format is None else f".{args.format.replace('jpeg', 'jpg')}"
+    if not 1 <= args.quality <= 100:
+        raise ParameterError(f"--quality must be from 1 to 100, and is {args.quality}")
+    if args.name is not None:
+        check_template(args.name)
+    if args.each_style and (args.method == "network" or args.mask or args.weight):
+        raise ParameterError(
+            "--each-style paints each style by itself: leave out --mask, --weight and --style-name"
+        )
+    if args.sheet is not None:
+        format_of(args.sheet)
+        refuse_unwritable(args.sheet.parent)
+    if to_stdout and sys.stdout.isatty():
+        raise ParameterError("-o - writes a picture: send it to a file or a program, as in > x.png")

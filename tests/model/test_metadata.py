@@ -91,15 +91,17 @@ def wide_gamut() -> bytes:
 @pytest.mark.parametrize("format", WRITE_FORMATS)
 def test_a_result_comes_back_in_its_own_colour_space(format: str) -> None:
     profile = wide_gamut()
-    source = encoded(photo(), "PNG", icc_profile=profile)
+    # Muted, so that sRGB has all of its colours.
+    picture = Image.blend(photo(), Image.new("RGB", photo().size, (128, 128, 128)), 0.5)
+    source = encoded(picture, "PNG", icc_profile=profile)
     painted = read_image(source)
-    assert difference(painted, photo()) > 1
+    assert difference(painted, picture) > 1
     written = encode_image(painted, format, 95, read_metadata(source))
     assert Image.open(io.BytesIO(written)).info["icc_profile"] == profile
     assert difference(read_image(written), painted) < 4
     if format in ("png", "tiff"):
         stored = np.asarray(Image.open(io.BytesIO(written)).convert("RGB")).astype(int)
-        assert np.abs(stored - np.asarray(photo())).mean() < 1
+        assert np.abs(stored - np.asarray(picture)).mean() < 1
 
 
 def test_transparency_survives_the_colour_space() -> None:

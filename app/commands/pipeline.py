@@ -1,0 +1,187 @@
+"""Many results, one after another: the next content is read while one is painted and one written.
+
+The model keeps all cores busy for most of the time; reading and writing pictures take a core, and
+so they do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
+
+from PIL import Image
+
+from app.commands.contact_sheet import ContactSheet
+from app.commands.optimization import Interrupted
+from app.commands.outputs import STANDARD_OUTPUT, Task
+from app.commands.painters import Painter
+from app.commands.reports import Report
+from app.commands.sources import read_source
+from app.settings import Settings
+from model.errors import AdainError, naming
+from model.files import write_whole
+from model.formats import check_writable
+from model.images import encode_image, longest_factor, read_image, scaled_size, unscaled
+from model.metadata import Metadata, metadata_of_result, read_metadata, read_recipe
+from model.recipe import digest, recipe_of
+
+# Contents that are read before their turn, and results that wait to be written.
+AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A content that is read.
+
+    Attributes:
+        picture: as `read_image` returns it.
+        metadata: for the result.
+        recipe: of the result.
+    """
+
+    picture: Image.Image
+    metadata: Metadata
+    recipe: dict[str, Any]
+
+
+class Pipeline:
+    """Reads, paints and writes; a context, which at its end waits for what is being written."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        painter: Painter,
+        settings: Settings,
+        report: Report,
+        sheet: ContactSheet | None,
+    ) -> None:
+        self._args, self._painter, self._settings = args, painter, settings
+        self._report, self._sheet = report, sheet
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._writing: deque[Future[None]] = deque()
+        self._last: tuple[str, bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.shutdown(cancel_futures=True)
+        self._writer.shutdown()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Task]:
+        """Make the results, and yield each task once it is painted, skipped or failed.
+
+        Errors of a picture are reported, and the next one follows.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed; results that were painted are written.
+        """
+        waiting = iter(tasks)
+        reading: deque[tuple[Task, Future[Content | None]]] = deque()
+        while True:
+            while len(reading) < AHEAD and (task := next(waiting, None)) is not None:
+                reading.append((task, self._reader.submit(self._read, task)))
+            if not reading:
+                break
+            task, future = reading.popleft()
+            try:
+                content = future.result()
+                if content is None:
+                    self._report.skipped(str(task.output), "it is there already")
+                else:
+                    self._paint(task, content)
+            except (AdainError, OSError) as error:
+                self._report.failed(task.content, error)
+            yield task
+        while self._writing:
+            self._writing.popleft().result()
+
+    def _read(self, task: Task) -> Content | None:
+        """Read a content; None where its result is there already."""
+        data = self._read_source(task.content)
+        recipe = self._recipe(task, data)
+        there = self._args.skip_existing and task.output.is_file()
+        if there and read_recipe(task.output.read_bytes()) == recipe:
+            return None
+        size = self._args.size
+        factor = partial(longest_factor, longest=size) if size else unscaled
+        with naming(task.content):
+            picture = read_image(data, max_pixels=self._settings.max_pixels, factor=factor)
+            result = scaled_size(picture.size, factor(picture.size))
+            check_writable(result, self._format(task))
+        source = read_metadata(data)
+        if self._args.color_profile == "srgb":
+            source = replace(source, profile=b"")
+        metadata = metadata_of_result(source, result, recipe, keep_gps=self._args.keep_gps)
+        return Content(picture, metadata, recipe)
+
+    def _read_source(self, source: str) -> bytes:
+        """Return a source's bytes; what was read last is kept, as standard input ends."""
+        if self._last is None or self._last[0] != source:
+            self._last = source, read_source(source)
+        return self._last[1]
+
+    def _paint(self, task: Task, content: Content) -> None:
+        started = time.monotonic()
+        interrupted = None
+        with naming(task.content):
+            try:
+                result = self._painter.paint(content.picture, task.style)
+            except Interrupted as error:
+                result, interrupted = error.picture, error
+        seconds = time.monotonic() - started
+        while len(self._writing) >= AHEAD:
+            self._writing.popleft().result()
+        self._writing.append(self._writer.submit(self._write, task, content, result, seconds))
+        if interrupted is not None:
+            raise interrupted
+
+    def _write(self, task: Task, content: Content, result: Image.Image, seconds: float) -> None:
+        try:
+            with naming(task.output):
+                quality = self._args.quality
+                data = encode_image(result, self._format(task), quality, content.metadata)
+            if task.output == STANDARD_OUTPUT:
+                sys.stdout.buffer.write(data)
+                return
+            task.output.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(task.output, data)
+        except (AdainError, OSError) as error:
+            self._report.failed(task.content, error)
+            return
+        if self._sheet is not None:
+            self._sheet.add(task.output.name, result)
+        self._report.painted(
+            str(task.output),
+            input=task.content,
+            width=result.width,
+            height=result.height,
+            recipe=content.recipe,
+            device=self._painter.device,
+            seconds=round(seconds, 3),
+        )
+
+    def _format(self, task: Task) -> str:
+        chosen: str | None = self._args.format
+        return chosen if chosen and task.output == STANDARD_OUTPUT else task.format
+
+    def _recipe(self, task: Task, content: bytes) -> dict[str, Any]:
+        styles = self._painter.styles
+        args = self._args
+        return recipe_of(
+            self._painter.controls,
+            styles if task.style is None else [styles[task.style]],
+            weights=self._painter.weights,
+            style_size=args.style_size,
+            method=None if args.method == "adain" else args.method,
+            refine=args.refine or None,
+            content=digest(content),
+        )
