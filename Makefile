@@ -5,6 +5,9 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 AXE_VERSION := 4.14.1
+# As many processes as tests run in, each with one thread.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: serve test test-fast lint format bench starters audit clean
@@ -13,10 +16,10 @@ serve: $(VENV)/.installed
 	ADAIN_HOST=$(HOST) ADAIN_PORT=$(PORT) $(VENV)/bin/adain serve
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

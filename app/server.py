@@ -176,6 +176,7 @@ def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
         app,
         http=functools.partial(Protocol, limits=limits),  # type: ignore[arg-type]
         ws="none",
+        root_path=settings.root_path,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=settings.grace_seconds,

@@ -26,6 +26,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[^/?#\s]+)*$",
+        description="path under which a proxy shows the service, such as /paint",
+    )
     engine: Literal["process", "ray"] = Field(
         "process", description="what runs the model: this process, or replicas on a Ray cluster"
     )

@@ -11,7 +11,7 @@ from typing import TypedDict
 from PIL import Image
 
 from model.errors import ParameterError
-from model.images import flatten, normalize, resize_shortest, to_mask
+from model.images import normalize, resize_shortest, to_mask
 
 # In pixels: the least longest side of a result, and bounds of the shorter side of a style.
 MIN_SIZE = 16
@@ -124,7 +124,7 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float
 
 
 def fit_style(style: Image.Image, style_size: int) -> Image.Image:
-    """Return a style as the encoder sees it: RGB, `style_size` pixels on the shorter side.
+    """Return a style with `style_size` pixels on the shorter side, RGB, or RGBA as it comes.
 
     A style that was fitted before comes out as it went in.
 
@@ -132,15 +132,14 @@ def fit_style(style: Image.Image, style_size: int) -> Image.Image:
         ParameterError: `style_size` is out of range.
     """
     check_range("style_size", style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
-    flat = flatten(normalize(style))
-    return resize_shortest(flat, style_size, MAX_STYLE_ASPECT * style_size)
+    return resize_shortest(normalize(style), style_size, MAX_STYLE_ASPECT * style_size)
 
 
 def fit_saved_style(picture: Image.Image) -> Image.Image:
-    """Return a style in RGB with as many pixels as the largest style_size asks for, or fewer."""
-    flat = flatten(normalize(picture))
-    shortest = min(*flat.size, MAX_STYLE_SIZE)
-    return resize_shortest(flat, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)
+    """Return a style with as many pixels as the largest style_size asks for, or fewer."""
+    picture = normalize(picture)
+    shortest = min(*picture.size, MAX_STYLE_SIZE)
+    return resize_shortest(picture, shortest, MAX_STYLE_ASPECT * MAX_STYLE_SIZE)
 
 
 def fit_masks(masks: Sequence[Image.Image], count: int, size: tuple[int, int]) -> list[Image.Image]:

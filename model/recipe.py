@@ -12,6 +12,7 @@ from model.controls import DEFAULT_STYLE_SIZE, Controls
 
 # Masks are pictures; of them a recipe says that there were some.
 NOT_IN_RECIPES = ("masks",)
+DIGITS = 16
 
 
 def recipe_of(
@@ -52,5 +53,5 @@ def recipe_of(
 
 
 def digest(file: bytes) -> str:
-    """Return what names a file by its bytes: the first 16 hexadecimal digits of its SHA-256."""
-    return hashlib.sha256(file).hexdigest()[:16]
+    """Return what names a file by its bytes: the first `DIGITS` of its SHA-256, hexadecimal."""
+    return hashlib.sha256(file).hexdigest()[:DIGITS]

@@ -25,6 +25,7 @@ from model.controls import (
     check_range,
     fit_style,
 )
+from model.images import flatten, split_alpha
 from model.networks.decoder import Decoder
 from model.networks.encoder import Encoder
 from model.networks.plain_decoder import PlainDecoder
@@ -41,7 +42,7 @@ from model.runtime import (
 )
 from model.style import Style, StyleLayout, measure
 from model.tiling import OnTile, stylize_tiles
-from model.transfer import Transfer
+from model.transfer import Transfer, to_region
 
 # Larger pictures are painted in tiles, in about twice the time and the memory of one tile.
 MAX_UNTILED_PIXELS = 2048 * 2048
@@ -141,7 +142,7 @@ class Stylizer:
         """Return all that `stylize` needs to know of a style picture; encode once, use often.
 
         Args:
-            style: any PIL image; transparency is laid over white.
+            style: any PIL image; what is transparent does not count.
             style_size: the shorter side, in pixels, at which the style is seen, 64 to 1024; the
                 brush strokes grow with it. Styles beyond 4:1 are seen smaller.
 
@@ -152,8 +153,12 @@ class Stylizer:
             ParameterError: `style_size` is out of range.
         """
         fitted = fit_style(style, style_size)
-        image = network_input(fitted, self.device)
-        measured = measure(image, self.encoder(image))
+        _, opacity = split_alpha(fitted)
+        visible = None
+        if opacity is not None and opacity.getbbox() is not None:
+            visible = to_region(opacity, self.device)
+        image = network_input(flatten(fitted), self.device)
+        measured = measure(image, self.encoder(image), visible)
         made = replace(measured, modulation=self.decoder.modulate(measured))
         return replace(made, weights=self.fingerprint).to(torch.device("cpu"))
 

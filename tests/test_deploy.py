@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from app.engine.process import ProcessEngine
 from app.ray_service import ENVIRONMENT, build
 from app.settings import Settings
 from tests.conftest import serving
-from tests.pictures import encoded, painting, photo
+from tests.pictures import encoded, noise, painting, photo
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 MANIFESTS = sorted((DEPLOY / "k8s").glob("*.yaml"))
@@ -140,12 +141,41 @@ def replicas(stylizer, tmp_path):
         yield [first, second]
 
 
-@pytest.fixture
-def proxy(replicas, tmp_path):
-    """nginx with our example, in front of two real services."""
+@contextmanager
+def running_nginx(text, folder, port):
+    """nginx with a configuration: a client of it."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
     if nginx is None:
         pytest.skip("NGINX IS NOT TESTED: it is not installed (apt-get install nginx-light)")
+    folders = " ".join(
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("http {", f"http {{ access_log off; {folders}")
+    file = folder / "nginx.conf"
+    file.write_text(f"pid {folder}/pid; daemon off; error_log {folder}/log;\n{text}")
+    if Path("/proc/self").stat().st_uid == 0:
+        file.write_text(f"user root;\n{file.read_text()}")
+    process = subprocess.Popen([nginx, "-e", str(folder / "log"), "-c", str(file)])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    client.get("/livez")
+                    break
+                except httpx.TransportError:
+                    assert process.poll() is None, (folder / "log").read_text()
+                    assert time.monotonic() < deadline
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def proxy(replicas, tmp_path):
+    """nginx with our example, in front of two real services."""
     ports = {
         "8000": free_port(),
         **dict(zip(("8001", "8002"), (r.base_url.port for r in replicas), strict=True)),
@@ -153,30 +183,51 @@ def proxy(replicas, tmp_path):
     text = (DEPLOY / "nginx.conf").read_text()
     for written, real in ports.items():
         text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{real}")
-    folders = " ".join(
-        f"{kind}_temp_path {tmp_path}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    with running_nginx(text, tmp_path, ports["8000"]) as client:
+        yield client
+
+
+SUB_PATH = """
+events {}
+http {
+    server {
+        listen 127.0.0.1:PORT;
+        location /paint/ {
+            proxy_set_header Host $http_host;
+            proxy_pass http://127.0.0.1:SERVICE/;
+        }
+    }
+}
+"""
+
+
+def test_the_service_under_a_path_of_another_server(stylizer, tmp_path):
+    settings = Settings(
+        data_dir=tmp_path / "data", root_path="/paint", api_keys="secret", grace_seconds=1
     )
-    text = text.replace("http {", f"http {{ access_log off; {folders}")
-    file = tmp_path / "nginx.conf"
-    file.write_text(f"pid {tmp_path}/pid; daemon off; error_log {tmp_path}/log;\n{text}")
-    if Path("/proc/self").stat().st_uid == 0:
-        file.write_text(f"user root;\n{file.read_text()}")
-    process = subprocess.Popen([nginx, "-e", str(tmp_path / "log"), "-c", str(file)])
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{ports['8000']}", timeout=60) as client:
-            deadline = time.monotonic() + 20
-            while True:
-                try:
-                    client.get("/livez")
-                    break
-                except httpx.TransportError:
-                    assert process.poll() is None, (tmp_path / "log").read_text()
-                    assert time.monotonic() < deadline
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
+    key = {"X-API-Key": "secret"}
+    with serving(settings, ProcessEngine(stylizer, settings)) as service:
+        port = free_port()
+        text = SUB_PATH.replace("PORT", str(port)).replace("SERVICE", str(service.base_url.port))
+        with running_nginx(text, tmp_path, port) as client:
+            assert client.get("/paint/v1/styles").status_code == 401
+            [first, *_] = client.get("/paint/v1/styles", headers=key).json()["styles"]
+            assert client.get(first["thumbnail"]).headers["content-type"] == "image/webp"
+            page = client.get("/paint/").text
+            links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+            assert "page/main.js" in links
+            for link in links:
+                assert client.get(f"/paint/{link}").status_code == 200, link
+            docs = client.get("/paint/docs").text
+            assert "openapi.json" in docs
+            assert "/paint" in client.get("/paint/openapi.json").text
+            sent = {"files": {"file": FILES["style"]}, "data": {"name": "Mine"}}
+            saved = client.post("/paint/v1/styles", headers=key, **sent)
+            assert client.get(saved.headers["location"], headers=key).json()["name"] == "Mine"
+            # Pictures are admitted under any path: a body over 64 KiB is no form without them.
+            large = {"content": encoded(noise(256, 256)), "style": FILES["style"]}
+            done = client.post("/paint/v1/stylize", files=large, data=DATA, headers=key)
+            assert done.status_code == 200, done.text
 
 
 def stylized(client):

@@ -27,7 +27,7 @@ from model import Stylizer
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError, naming
 from model.files import STYLE_SUFFIX, write_whole
-from model.images import encode_image, read_image
+from model.images import encode_image, flatten, read_image
 from model.networks.decoder import Decoder
 from model.pixels import network_input, to_tensor
 from model.style import Style
@@ -122,7 +122,7 @@ def practise(settings: StyleSettings, stop: threading.Event) -> bool:
     """Train until the end or a stop, and write the style; return whether the run is complete."""
     process = Process.join(settings.device)
     with naming(settings.painting):
-        picture = fit_style(read_image(settings.painting), settings.style_size)
+        picture = flatten(fit_style(read_image(settings.painting), settings.style_size))
     encoder, decoder = load_encoder(settings.encoder), load_decoder(settings.decoder)
     if not isinstance(decoder, Decoder):
         raise TrainingError("a plain decoder has nothing that changes with a style: give another")

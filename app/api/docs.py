@@ -19,12 +19,14 @@ FILES_PATH = "/docs-files"
 def register(app: FastAPI) -> None:
     """Serve the page at /docs and its files under /docs-files; nothing comes from elsewhere."""
     app.mount(FILES_PATH, StaticFiles(directory=str(files("fastapi_offline") / "static")))
+    # Relative, as the service may be under a path of another host name.
+    files_path = FILES_PATH.removeprefix("/")
     page = get_swagger_ui_html(
-        openapi_url=app.openapi_url or "",
+        openapi_url="openapi.json",
         title="adain: the HTTP API",
-        swagger_js_url=f"{FILES_PATH}/swagger-ui-bundle.js",
-        swagger_css_url=f"{FILES_PATH}/swagger-ui.css",
-        swagger_favicon_url="/page/icon.svg",
+        swagger_js_url=f"{files_path}/swagger-ui-bundle.js",
+        swagger_css_url=f"{files_path}/swagger-ui.css",
+        swagger_favicon_url="page/icon.svg",
     )
     html = bytes(page.body).decode()
     headers = {"Content-Security-Policy": policy(html), "Referrer-Policy": "no-referrer"}

@@ -10,6 +10,7 @@ from fastapi import Request, UploadFile
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.api.paths import route_path
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
 from model.errors import ParameterError
 from model.formats import READ_NAMES, canonical_format
@@ -85,6 +86,10 @@ class StylizeForm(BaseModel):
         None, description="Format of the result. None: from the Accept header, else png."
     )
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg, webp and avif.")
+    color_profile: Literal["keep", "srgb"] = Field(
+        "keep", description="Colours of the result: in the content's own profile, or in sRGB."
+    )
+    keep_gps: bool = Field(False, description="Let the result say where the content was taken.")
 
     def controls(self, masks: Sequence[Image.Image]) -> Controls:
         """Return the controls with the decoded masks; the content is already scaled to `size`."""
@@ -118,7 +123,7 @@ def refuse_unknown_query(request: Request) -> None:
 
     Without that a control that is sent in the address would do nothing, silently.
     """
-    if not request.url.path.startswith("/v1/"):
+    if not route_path(request.scope).startswith("/v1/"):
         return
     known = {each.alias for each in request.scope["route"].dependant.query_params}
     for name in request.query_params:

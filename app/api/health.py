@@ -1,4 +1,4 @@
-"""Whether the service is well, and what it takes: /livez, /readyz and /v1/limits."""
+"""Whether the service is well, and what it takes: /livez, /readyz, /v1/limits, /v1/models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from app.api.problems import Problem
 from app.errors import ServiceError
 from app.service import CurrentService
+from model.controls import MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
+from model.formats import READ_FORMATS, WRITE_FORMATS
 
 router = APIRouter()
 
@@ -28,6 +30,14 @@ class Limits(BaseModel):
     max_body_bytes: int = Field(description="a request body")
     max_pixels: int = Field(description="pixels of a picture that is sent")
     max_refine_seconds: float = Field(description="a refinement; 0: there is none")
+    max_requests: int = Field(description="requests with pictures at a time")
+    max_saved_styles: int = Field(description="styles in the library")
+    deadline_seconds: float = Field(description="from a request to its answer")
+    decode_seconds: int = Field(description="of CPU time, to decode one picture")
+    min_size: int = Field(description="least longest side of a result in pixels")
+    style_size: tuple[int, int] = Field(description="least and largest style_size")
+    reads: tuple[str, ...] = Field(description="formats of pictures that are sent")
+    writes: tuple[str, ...] = Field(description="formats of results")
 
 
 @router.get("/v1/limits", summary="What this service takes and gives at most")
@@ -40,7 +50,43 @@ async def limits(service: CurrentService) -> Limits:
         max_body_bytes=settings.max_body_bytes,
         max_pixels=settings.max_pixels,
         max_refine_seconds=settings.max_refine_seconds,
+        max_requests=settings.max_requests,
+        max_saved_styles=settings.max_saved_styles,
+        deadline_seconds=settings.deadline_seconds,
+        decode_seconds=settings.decode_seconds,
+        min_size=MIN_SIZE,
+        style_size=(MIN_STYLE_SIZE, MAX_STYLE_SIZE),
+        reads=tuple(name.lower() for name in READ_FORMATS),
+        writes=WRITE_FORMATS,
     )
+
+
+class ModelView(BaseModel):
+    """A model that the service runs."""
+
+    id: str = Field(description="the weights' fingerprint, which recipes name")
+    device: str = Field(examples=["cpu"])
+    precision: str = Field(examples=["bfloat16"])
+    modulation: int = Field(description="numbers by which a style modulates the decoder")
+
+
+class Models(BaseModel):
+    """The models that the service runs: one."""
+
+    models: list[ModelView]
+
+
+@router.get("/v1/models", summary="Which model this service runs")
+async def models(service: CurrentService) -> Models:
+    """Return the model, its device and its precision."""
+    model = service.model
+    view = ModelView(
+        id=model.weights,
+        device=model.device,
+        precision=model.precision,
+        modulation=model.layout.modulation,
+    )
+    return Models(models=[view])
 
 
 @router.head("/readyz", include_in_schema=False)

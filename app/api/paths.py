@@ -11,10 +11,17 @@ REQUESTS_PATH = "/v1/requests"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
+def route_path(scope: Scope) -> str:
+    """Return the path of a request as the routes know it, without ADAIN_ROOT_PATH."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
 def takes_pictures(scope: Scope) -> bool:
     """Return whether a request carries pictures, which cost time and memory."""
     return (
         scope["type"] == "http"
         and scope["method"] == "POST"
-        and scope["path"] in (STYLIZE_PATH, STYLES_PATH)
+        and route_path(scope) in (STYLIZE_PATH, STYLES_PATH)
     )

@@ -261,7 +261,10 @@ def describe(error: dict[str, Any]) -> str:
         case "extra_forbidden":
             return f"{field[:80]} is no field of this form; see /docs for those that are"
         case "value_error" if "UploadFile" in error["msg"]:
-            return f"{field} must be a file, as in curl -F {field}=@file.jpg, and is text"
+            hint = ""
+            if str(error.get("input")).startswith(("http://", "https://")):
+                hint = ": the service fetches no addresses, so send the picture itself"
+            return f"{field} must be a file, as in curl -F {field}=@file.jpg, and is text{hint}"
         case _:
             message = error["msg"][:1].lower() + error["msg"][1:]
             return f"{field}: {message}, and is {str(error.get('input'))[:80]!r}"

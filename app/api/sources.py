@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -18,6 +19,7 @@ from app.errors import ServiceError
 from app.service import Service
 from model.controls import fit_style
 from model.errors import naming
+from model.recipe import DIGITS, digest
 from model.style import HEAD_BYTES, Style, is_style_file, read_style_file
 
 logger = logging.getLogger("adain")
@@ -30,11 +32,13 @@ class StyleSource:
     Attributes:
         style: encoded, where it is known.
         picture: fitted to its size; where the style is not known, or the picture was asked for.
+        recipe: what finds the style again.
         keep: remembers the style once it is encoded; a practised one needs no remembering.
     """
 
     style: Style | None
     picture: Image.Image | None
+    recipe: Mapping[str, str]
     keep: Callable[[Style], Awaitable[None]] | None = None
 
     @property
@@ -72,15 +76,17 @@ class StyleReader:
         if await is_practised(file):
             return await self._read_practised(field, file)
         cache = self._service.cache
-        key = await run_in_threadpool(cache.key, file.file, self._style_size)
+        sha256 = await digest_of(file)
+        key = cache.key(sha256, self._style_size)
+        recipe = {"sha256": sha256[:DIGITS]}
 
         async def keep(style: Style) -> None:
             cache.put(key, style)
 
         known = cache.get(key)
         if known is not None and not self._pictures:
-            return StyleSource(known, None, keep)
-        return StyleSource(known, await self._decode(field, file.file), keep)
+            return StyleSource(known, None, recipe, keep)
+        return StyleSource(known, await self._decode(field, file.file), recipe, keep)
 
     async def read_saved(self, index: int, id: str) -> StyleSource:
         """Return the style of the library that the request named by its id."""
@@ -98,8 +104,9 @@ class StyleReader:
             with naming(f"style_id {index + 1}"):
                 known = library.encoded(id, size, weights)
                 if known is not None and not self._pictures:
-                    return StyleSource(known, None, keep)
-                return StyleSource(known, fit_style(library.picture(id), size), keep)
+                    return StyleSource(known, None, {"style_id": id}, keep)
+                picture = fit_style(library.picture(id), size)
+                return StyleSource(known, picture, {"style_id": id}, keep)
 
         return await library.run(read)
 
@@ -107,13 +114,27 @@ class StyleReader:
         data = await file.read()
         with naming(field):
             style = await run_in_threadpool(read_style_file, data, self._service.model.layout)
-        return StyleSource(style, await self._decode(field, io.BytesIO(style.picture)))
+        recipe = {"sha256": digest(data)}
+        return StyleSource(style, await self._decode(field, io.BytesIO(style.picture)), recipe)
 
     async def _decode(self, field: str, file: BinaryIO) -> Image.Image:
+        """Return the picture of a style."""
         max_pixels = self._service.settings.max_pixels
         # Fitted here, so that queued pictures are small and the model's thread has less to do.
         reader = partial(read_style, style_size=self._style_size, max_pixels=max_pixels)
-        return await self._service.decoders.decode(field, file, reader)
+        return (await self._service.decoders.decode(field, file, reader)).picture
+
+
+async def digest_of(file: UploadFile) -> str:
+    """Return the SHA-256 of an upload in hexadecimal digits; the file is at its beginning after."""
+
+    def compute() -> str:
+        file.file.seek(0)
+        computed = hashlib.file_digest(file.file, "sha256").hexdigest()  # type: ignore[arg-type]
+        file.file.seek(0)
+        return computed
+
+    return await run_in_threadpool(compute)
 
 
 async def is_practised(file: UploadFile) -> bool:

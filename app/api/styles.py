@@ -53,9 +53,9 @@ class StyleView(BaseModel):
     practised: bool = Field(description="whether the model was trained for this very style")
 
     @classmethod
-    def of(cls, style: SavedStyle) -> StyleView:
-        """Return what clients see of a style."""
-        thumbnail = f"{STYLES_PATH}/{style.id}/thumbnail"
+    def of(cls, style: SavedStyle, request: Request) -> StyleView:
+        """Return what the client that sent `request` sees of a style."""
+        thumbnail = f"{address(style, request)}/thumbnail"
         return cls(
             id=style.id,
             name=style.name,
@@ -63,6 +63,11 @@ class StyleView(BaseModel):
             thumbnail=thumbnail,
             practised=style.practised,
         )
+
+
+def address(style: SavedStyle, request: Request) -> str:
+    """Return the path of a style, under which the client reaches it."""
+    return f"{request.scope.get('root_path', '')}{STYLES_PATH}/{style.id}"
 
 
 class StylePage(BaseModel):
@@ -86,6 +91,7 @@ def naming_name() -> Iterator[None]:
 
 @router.get("", summary="List the saved styles", responses=problem_responses(INVALID | UNAVAILABLE))
 async def list_styles(
+    request: Request,
     service: CurrentService,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="most styles to return")] = 100,
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next` of the page before")] = 0,
@@ -95,7 +101,7 @@ async def list_styles(
     found = await library.run(lambda: library.page(limit + 1, after))
     more = len(found) > limit
     return StylePage(
-        styles=[StyleView.of(style) for style in found[:limit]],
+        styles=[StyleView.of(style, request) for style in found[:limit]],
         next=found[limit - 1].number if more else None,
     )
 
@@ -121,22 +127,22 @@ async def save_style(
             practised = await run_in_threadpool(read_style_file, data, service.model.layout)
         file = io.BytesIO(practised.picture)
     reader = partial(read_saved, max_pixels=service.settings.max_pixels)
-    picture = await service.decoders.decode("file", file, reader)
+    picture, _ = await service.decoders.decode("file", file, reader)
 
     def save() -> SavedStyle:
         with naming_name():
             return library.add(form.name, picture, practised)
 
-    style = StyleView.of(await library.run(save))
-    response.headers["Location"] = f"{STYLES_PATH}/{style.id}"
-    return style
+    style = await library.run(save)
+    response.headers["Location"] = address(style, request)
+    return StyleView.of(style, request)
 
 
 @router.get("/{id}", summary="A saved style", responses=problem_responses(UNKNOWN | UNAVAILABLE))
-async def get_style(service: CurrentService, id: str) -> StyleView:
+async def get_style(request: Request, service: CurrentService, id: str) -> StyleView:
     """Return one style."""
     library = service.library
-    return StyleView.of(await library.run(lambda: library.get(id)))
+    return StyleView.of(await library.run(lambda: library.get(id)), request)
 
 
 @router.get(
@@ -174,7 +180,7 @@ async def rename_style(
         with naming_name():
             return library.rename(id, form.name)
 
-    return StyleView.of(await library.run(rename))
+    return StyleView.of(await library.run(rename), request)
 
 
 @router.delete(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from PIL import Image
@@ -16,8 +18,9 @@ from app.api.forms import StylizeForm, refuse_repeated
 from app.api.openapi import DESCRIPTION, RESPONSES
 from app.api.paths import STYLIZE_PATH
 from app.api.request_id import request_id
-from app.api.sources import StyleReader, StyleSource
+from app.api.sources import StyleReader, StyleSource, digest_of
 from app.decoding import readers
+from app.decoding.pool import Decoded
 from app.engine.interface import Job, Refinement, Result
 from app.metrics import Metrics
 from app.service import CurrentService, Service
@@ -25,8 +28,10 @@ from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
 from model.errors import ParameterError
 from model.formats import check_writable
 from model.images import encode_image
+from model.metadata import Metadata, metadata_of_result
 from model.optimization.optimize import refinement
 from model.painting import Painting
+from model.recipe import DIGITS, recipe_of
 
 router = APIRouter()
 
@@ -50,7 +55,7 @@ async def stylize(
     with service.requests.follow(request_id(request.scope)) as entry:
         watch = Stopwatch(request.state.started)
         watch.lap("read")
-        job, sources = await read(form, service)
+        job, sources, metadata = await read(form, service)
         watch.lap("decode")
         check_writable(job.painting.content.size, name)
         entry.painting = job.painting
@@ -58,7 +63,14 @@ async def stylize(
         result = await service.engine.stylize(job, entry)
         entry.enter("encoding")
         watch.take(result)
-        body = await run_in_threadpool(encode, job.painting, result, name, form.quality)
+        recipe = await describe(form, job, sources, service)
+        if form.color_profile == "srgb":
+            metadata = replace(metadata, profile=b"")
+        size = job.painting.content.size
+        metadata = metadata_of_result(metadata, size, recipe, keep_gps=form.keep_gps)
+        body = await run_in_threadpool(
+            lambda: encode_image(job.painting.finish(result.pixels), name, form.quality, metadata)
+        )
         watch.lap("encode")
         for source, style in zip(sources, result.styles, strict=True):
             if not source.known and source.keep is not None:
@@ -74,7 +86,7 @@ async def stylize(
         bytes=len(body),
     )
     timing = ", ".join(f"{stage};dur={value}" for stage, value in milliseconds.items())
-    headers = {"Server-Timing": timing, "Vary": "Accept"}
+    headers = {"Server-Timing": timing, "Vary": "Accept", "X-Recipe": json.dumps(recipe)}
     return Response(body, media_type=f"image/{name}", headers=headers)
 
 
@@ -126,9 +138,13 @@ def check_form(form: StylizeForm, service: Service) -> None:
     check_range("refine", form.refine, 0, settings.max_refine_seconds)
 
 
-async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSource]]:
-    """Decode the pictures of a checked form, all at once; return the job and its styles."""
-    content, masks, styles = await asyncio.gather(
+async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSource], Metadata]:
+    """Decode the pictures of a checked form, all at once.
+
+    Returns:
+        The job, its styles, and the content's metadata.
+    """
+    (content, metadata), masks, styles = await asyncio.gather(
         read_content(form, service),
         read_masks(form, service),
         read_styles(form, service),
@@ -143,10 +159,11 @@ async def read(form: StylizeForm, service: Service) -> tuple[Job, list[StyleSour
     if form.refine:
         pictures = [style.picture for style in styles if style.picture is not None]
         how = Refinement(refinement(form.refine, form.style_size), pictures)
-    return Job(painting, [style.source for style in styles], form.style_size, how), styles
+    job = Job(painting, [style.source for style in styles], form.style_size, how)
+    return job, styles, metadata
 
 
-async def read_content(form: StylizeForm, service: Service) -> Image.Image:
+async def read_content(form: StylizeForm, service: Service) -> Decoded:
     """Return the content in the size of the result."""
     reader = partial(
         readers.read_content,
@@ -165,9 +182,10 @@ async def read_masks(form: StylizeForm, service: Service) -> list[Image.Image]:
         max_pixels=service.settings.max_pixels,
     )
     decode = service.decoders.decode
-    return await asyncio.gather(
+    decoded = await asyncio.gather(
         *(decode(f"mask {index + 1}", file.file, reader) for index, file in enumerate(form.mask))
     )
+    return [picture for picture, _ in decoded]
 
 
 async def read_styles(form: StylizeForm, service: Service) -> list[StyleSource]:
@@ -178,9 +196,19 @@ async def read_styles(form: StylizeForm, service: Service) -> list[StyleSource]:
     return await asyncio.gather(*files, *saved)
 
 
-def encode(painting: Painting, result: Result, format: str, quality: int) -> bytes:
-    """Return the result as a file."""
-    return encode_image(painting.finish(result.pixels), format, quality)
+async def describe(
+    form: StylizeForm, job: Job, sources: list[StyleSource], service: Service
+) -> dict[str, Any]:
+    """Return the recipe of the result."""
+    controls = replace(form.controls(job.painting.masks or []), size=form.size)
+    return recipe_of(
+        controls,
+        [source.recipe for source in sources],
+        weights=service.model.weights,
+        style_size=form.style_size,
+        refine=form.refine or None,
+        content=(await digest_of(form.content))[:DIGITS],
+    )
 
 
 def count(

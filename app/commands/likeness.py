@@ -47,8 +47,8 @@ def take_over(args: argparse.Namespace) -> None:
 
 def take_style(args: argparse.Namespace, style: dict[str, Any]) -> None:
     """Add a style of a recipe to the arguments."""
-    if "saved" in style:
-        args.saved.append(style["saved"])
+    if "saved" in style or "style_id" in style:
+        args.saved.append(style.get("saved") or style["style_id"])
     elif "style_name" in style:
         args.style_name.append(style["style_name"])
     else:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TypeVar, TypeVarTuple, Unpack
+from typing import BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from PIL import Image
@@ -19,6 +19,7 @@ from app.decoding import worker
 from app.decoding.memory import available_memory
 from app.settings import Settings
 from model.errors import CorruptImageError, naming
+from model.metadata import Metadata
 
 # What decoding takes at its peak: the most that any format was measured to, and the process itself.
 BYTES_PER_PIXEL = 20
@@ -29,6 +30,18 @@ SHARE_OF_MEMORY = 0.25
 ATTEMPTS = 2
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+
+
+class Decoded(NamedTuple):
+    """A picture that is decoded.
+
+    Attributes:
+        picture: RGB, RGBA or L.
+        metadata: of its file.
+    """
+
+    picture: Image.Image
+    metadata: Metadata
 
 
 class Decoders:
@@ -72,8 +85,8 @@ class Decoders:
         """Wait for processes that are about to start; all of them end with the event loop."""
         await asyncio.gather(*self._starting)
 
-    async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Image.Image:
-        """Return the picture of an uploaded file.
+    async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Decoded:
+        """Return the picture of an uploaded file, and its metadata.
 
         Args:
             field: the form field that the file came in, which errors name.
@@ -100,11 +113,14 @@ class Decoders:
             limit=self._limits.seconds,
         )
 
-    async def _decode(self, file: BinaryIO, read: worker.Read) -> Image.Image:
+    async def _decode(self, file: BinaryIO, read: worker.Read) -> Decoded:
         path = await run_in_threadpool(copy, file)
         try:
-            mode, size = await self._in_process(worker.decode, path, read, self._limits)
-            return await run_in_threadpool(lambda: Image.frombytes(mode, size, path.read_bytes()))
+            mode, size, metadata = await self._in_process(worker.decode, path, read, self._limits)
+            picture = await run_in_threadpool(
+                lambda: Image.frombytes(mode, size, path.read_bytes())
+            )
+            return Decoded(picture, metadata)
         finally:
             path.unlink(missing_ok=True)
 

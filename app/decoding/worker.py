@@ -11,6 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from model.errors import ImageTooLargeError
+from model.metadata import Metadata, read_metadata
 
 try:
     import resource
@@ -38,7 +39,7 @@ def prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]]:
+def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int], Metadata]:
     """Read a picture, and write its pixels over the file.
 
     Args:
@@ -47,7 +48,7 @@ def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]
         limits: what this may take.
 
     Returns:
-        The picture's mode and size, for `PIL.Image.frombytes`.
+        The picture's mode and size, for `PIL.Image.frombytes`, and what belongs to it besides.
 
     Raises:
         AdainError: the picture cannot be read, or takes too much memory.
@@ -55,7 +56,8 @@ def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]
     prepare()
     bound(limits)
     try:
-        picture = read(path.read_bytes())
+        data = path.read_bytes()
+        picture, metadata = read(data), read_metadata(data)
         path.write_bytes(picture.tobytes())
     except MemoryError as error:
         raise ImageTooLargeError(
@@ -63,7 +65,7 @@ def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]
             "one",
             limit=limits.memory,
         ) from error
-    return picture.mode, picture.size
+    return picture.mode, picture.size, metadata
 
 
 def bound(limits: Limits) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
@@ -24,9 +23,9 @@ class StyleCache:
         return int(self._entries.currsize)
 
     @staticmethod
-    def key(file: BinaryIO, style_size: int) -> str:
-        """Return the key of a style picture's file, open at its beginning, at a size."""
-        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{style_size}"  # type: ignore[arg-type]
+    def key(sha256: str, style_size: int) -> str:
+        """Return the key of a style picture's file, by its SHA-256, at a size."""
+        return f"{sha256}-{style_size}"
 
     def get(self, key: str) -> Style | None:
         """Return the style of a key, or None."""

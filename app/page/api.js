@@ -2,7 +2,7 @@
 
 import { $ } from "./dom.js";
 
-const STYLES = "/v1/styles";
+const STYLES = "v1/styles";
 const POLL_MILLISECONDS = 250;
 const KEY = "adain-key";
 const BUSY = ["queue-full", "not-ready"];
@@ -87,7 +87,7 @@ export async function renameStyle(id, name) {
 /** Delete a style; the request outlives the page, should that be closed. */
 export const deleteStyle = (id) => send(`${STYLES}/${id}`, { method: "DELETE", keepalive: true });
 
-export const limits = async () => (await send("/v1/limits")).json();
+export const limits = async () => (await send("v1/limits")).json();
 
 /**
  * Stylize: resolves to the picture and the seconds that it took.
@@ -116,7 +116,7 @@ function stylizeOnce(form, { signal, enough, onStage, onPreview }) {
   const begun = performance.now();
   let ended = false;
   const done = new Promise((resolve, reject) => {
-    request.open("POST", "/v1/stylize");
+    request.open("POST", "v1/stylize");
     request.responseType = "blob";
     const headers = { "X-Request-ID": id, ...keyHeaders() };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);

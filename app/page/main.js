@@ -151,7 +151,7 @@ async function describe(refine) {
   form.append("format", "png");
   const names = used.map((style) => slug(style.name)).join("-");
   const name = `${slug(content.stem) || "picture"}-${names}`.slice(0, 100);
-  const curl = `${words.join(" ")} ${quote(`${location.origin}/v1/stylize`)} -o ${quote(`${name}.png`)}`;
+  const curl = `${words.join(" ")} ${quote(new URL("v1/stylize", document.baseURI).href)} -o ${quote(`${name}.png`)}`;
   return { form, ordered, name, masks, curl };
 }
 
@@ -251,7 +251,7 @@ for (const [id, open] of [["content", openContent], ["camera", openContent], ["s
     target.value = ""; // the same file may be chosen again
   };
 }
-$("sample").onclick = async () => openContent(await (await fetch("/page/sample.webp")).blob(), "harbour.webp");
+$("sample").onclick = async () => openContent(await (await fetch("page/sample.webp")).blob(), "harbour.webp");
 
 const isStyle = (target) => Boolean(target.closest?.("#styles"));
 const open = (file, target) => (isStyle(target) ? styles.addOwn(file) : openContent(file));

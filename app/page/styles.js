@@ -56,7 +56,7 @@ export class Styles {
     picture.bitmap?.close();
     const style = { key: crypto.randomUUID?.() ?? String(Math.random()), id: null, blob, weight: 1 };
     Object.assign(style, { name: picture.stem, fileName: picture.name, before: this.chosen });
-    style.thumbnail = thumbnail ? URL.createObjectURL(thumbnail) : "/page/icon.svg";
+    style.thumbnail = thumbnail ? URL.createObjectURL(thumbnail) : "page/icon.svg";
     this.all.unshift(style);
     this.choose(style);
     $("library").scrollTop = 0;

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from model.color import ColorMoments, color_moments, transport
 from model.controls import DEFAULT_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
 from model.errors import ParameterError
+from model.images import flatten
 from model.optimization.descent import Budget, DescentStep, Optimizer, descend
 from model.optimization.objective import LossWeights, Objective, mixture
 from model.painting import Painting
@@ -120,7 +121,7 @@ def optimize(
             factor = coarsest * 2**level
             current = painting if factor == 1 else painting.scaled(factor)
             size = max(MIN_STYLE_SIZE, round(optimization.style_size * factor))
-            fitted = [fit_style(style, size) for style in styles]
+            fitted = [flatten(fit_style(style, size)) for style in styles]
             if image is None:
                 image = starting_picture(stylizer, current, fitted, optimization, size, painted)
             else:

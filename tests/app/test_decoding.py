@@ -44,7 +44,7 @@ def with_decoders(work: Callable[[Decoders], Awaitable[object]], **chosen: objec
 def decode(
     data: bytes, read: Callable[[bytes], Image.Image] = read_any, **chosen: object
 ) -> object:
-    return with_decoders(lambda each: each.decode("content", io.BytesIO(data), read), **chosen)
+    return with_decoders(lambda each: each.decode("content", io.BytesIO(data), read), **chosen)[0]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -88,7 +88,7 @@ def test_a_picture_that_takes_too_long_ends_its_process_and_not_the_next_picture
         with pytest.raises(CorruptImageError, match="takes more than 1 seconds"):
             await decoders.decode("content", io.BytesIO(b"x"), spin)
         assert time.monotonic() - started < 20
-        read = await decoders.decode("content", io.BytesIO(encoded(photo(), "PNG")), read_any)
+        read, _ = await decoders.decode("content", io.BytesIO(encoded(photo(), "PNG")), read_any)
         assert difference(read, photo()) == 0
 
     with_decoders(work, decode_seconds=1)

@@ -454,3 +454,26 @@ assert most[-1] < 1.1 * most[0], most
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_transparent_in_a_style_does_not_count(stylizer):
+    """A cut-out on nothing is the style of what is cut out, whatever colour hides behind."""
+    style = painting(size=128)
+    wide = Image.new("RGBA", (256, 128), (0, 0, 0, 0))
+    wide.paste(style, (0, 0))
+    green = Image.new("RGBA", (256, 128), (0, 255, 0, 0))
+    green.paste(style.convert("RGBA"), (0, 0))
+    plain = stylizer.stylize(photo(), stylizer.encode_style(style, style_size=128))
+    cut_out = stylizer.stylize(photo(), stylizer.encode_style(wide, style_size=128))
+    hidden = stylizer.stylize(photo(), stylizer.encode_style(green, style_size=128))
+    white = Image.new("RGB", (256, 128), "white")
+    white.paste(style, (0, 0))
+    on_white = stylizer.stylize(photo(), stylizer.encode_style(white, style_size=128))
+    assert difference(cut_out, hidden) == 0
+    assert difference(cut_out, plain) < 0.3 * difference(on_white, plain)
+
+
+def test_a_style_that_is_all_transparent_is_white(stylizer):
+    nothing = stylizer.encode_style(Image.new("RGBA", (64, 64), (9, 9, 9, 0)), style_size=64)
+    white = stylizer.encode_style(Image.new("RGB", (64, 64), "white"), style_size=64)
+    assert difference(stylizer.stylize(photo(), nothing), stylizer.stylize(photo(), white)) == 0

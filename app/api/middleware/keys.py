@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.paths import STYLES_PATH
+from app.api.paths import STYLES_PATH, route_path
 from app.api.problems import problem
 
 GUARDED = ("/v1/", "/metrics")
@@ -32,7 +32,7 @@ class Keys:
         """Handle one ASGI connection."""
         if (
             scope["type"] != "http"
-            or not guarded(scope["path"])
+            or not guarded(route_path(scope))
             or self._known(Headers(scope=scope))
         ):
             await self.app(scope, receive, send)

@@ -15,5 +15,5 @@ def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
         allow_origins=origins,
         allow_methods=["*"],
         allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
-        expose_headers=["Server-Timing", "X-Request-ID", "Retry-After", "Location"],
+        expose_headers=["Server-Timing", "X-Recipe", "X-Request-ID", "Retry-After", "Location"],
     )

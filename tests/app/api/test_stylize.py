@@ -1,5 +1,7 @@
 """POST /v1/stylize over a real server: what each field does."""
 
+import io
+import json
 import re
 import statistics
 import threading
@@ -8,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from model.images import read_image
+from model.metadata import read_recipe
+from model.recipe import digest
 from tests.conftest import wait_until_ready
 from tests.pictures import ROUNDING, difference, encoded, noise, painting, photo
 
@@ -105,7 +109,7 @@ def test_style_size(post, plain):
     assert difference(picture(post(style_size="128")), plain) > 1
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif", "tiff"])
 def test_format(post, plain, format):
     response = post(format=format, headers={"Accept": "image/gif"})
     assert response.headers["content-type"] == f"image/{format}"
@@ -246,3 +250,43 @@ def test_a_picture_in_tiles_is_the_same_over_http(serve, monkeypatch, plain):
         files = {"content": encoded(photo()), "style": encoded(painting())}
         response = client.post(URL, files=files, data={"style_size": "64"})
     assert difference(picture(response), plain) < 0.01
+
+
+# What goes with the picture
+
+
+def from_camera():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Somebody"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[1] = "N"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return encoded(photo(), "PNG", exif=exif.tobytes(), icc_profile=profile)
+
+
+def test_what_belongs_to_the_content_goes_with_the_result(post):
+    result = Image.open(io.BytesIO(post(from_camera()).content))
+    assert result.getexif()[ExifTags.Base.Artist] == "Somebody"
+    assert not result.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+    assert "icc_profile" in result.info
+    asked = post(from_camera(), color_profile="srgb", keep_gps="true")
+    result = Image.open(io.BytesIO(asked.content))
+    assert result.getexif().get_ifd(ExifTags.IFD.GPSInfo) == {1: "N"}
+    assert "icc_profile" not in result.info
+
+
+def test_the_recipe_is_in_the_header_and_in_the_file(post, client):
+    response = post(alpha="0.5", size="64", format="JPG")
+    recipe = json.loads(response.headers["x-recipe"])
+    assert recipe == read_recipe(response.content)
+    assert (recipe["alpha"], recipe["size"], recipe["style_size"]) == (0.5, 64, 64)
+    assert recipe["styles"] == [{"sha256": digest(encoded(painting()))}]
+    assert recipe["content"] == digest(encoded(photo()))
+    [model] = client.get("/v1/models").json()["models"]
+    assert recipe["model"] == model["id"]
+    assert "detail" not in recipe
+
+
+@pytest.mark.parametrize("format", ["HEIF", "JXL"])
+def test_pictures_of_phones(post, plain, format):
+    result = picture(post(encoded(photo(), format, quality=99)))
+    assert difference(result, plain) < 12

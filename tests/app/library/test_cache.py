@@ -23,5 +23,5 @@ def test_a_cache_without_room_keeps_nothing():
 
 
 def test_keys_tell_files_and_sizes_apart():
-    keys = {StyleCache.key(file, size) for file in (b"1", b"2") for size in (64, 128)}
+    keys = {StyleCache.key(file, size) for file in ("1", "2") for size in (64, 128)}
     assert len(keys) == 4
