@@ -29,6 +29,8 @@ SECTIONS = {
         ["speed", "--sizes", "256", "512", "1024", "--large", "2048", "4096"],
     ),
     "start": ("Commands without a model", ["start"]),
+    "decoding": ("Decoding in a process of its own", ["decoding"]),
+    "folder": ("Folders of pictures", ["folder"]),
     "styles": ("Further styles", ["styles"]),
     "batch": ("Pictures at once", ["batch"]),
     "tiling": ("Tiles", ["tiling", "--huge", "10000"]),

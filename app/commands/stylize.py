@@ -110,9 +110,9 @@ def run(args: argparse.Namespace) -> int:
     tasks = plan(args, style_names(args))
     many = len(tasks) > 1 or is_many(args.content)
     settings = Settings()
-    report = Report(as_json=args.json, listed=not many)
     sheet = None if args.sheet is None else ContactSheet()
     loaded = painter(args, settings)
+    report = Report(as_json=args.json, listed=not many)
     pipeline = Pipeline(args, loaded, settings, report, sheet)
     interrupted = paint_all(tasks, loaded, pipeline, report, bar=many and not args.json)
     if sheet is not None:

@@ -103,7 +103,7 @@ BAD_REQUESTS = {
     "size broken": (422, "invalid-parameter", "size: input should be", fields(size="20.5")),
     "style_size too small": (422, "invalid-parameter", "style_size:", fields(style_size="63")),
     "style_size too large": (422, "invalid-parameter", "style_size:", fields(style_size="1025")),
-    "format unknown": (422, "invalid-parameter", "'png', 'jpeg' or", fields(format="gif")),
+    "format unknown": (422, "invalid-parameter", "'png', 'jpeg', 'webp'", fields(format="gif")),
     "quality 0": (422, "invalid-parameter", "quality:", fields(quality="0")),
     "quality 101": (422, "invalid-parameter", "quality:", fields(quality="101")),
     "preserve_color odd": (

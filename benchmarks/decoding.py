@@ -1,0 +1,78 @@
+"""What decoding in a process of its own costs, against a thread.
+
+    python -m benchmarks.decoding [--rounds N]
+
+A photograph of 12 megapixels, as phones write it, is decoded to the size of a result: in a thread
+of this process, and in a decoding process as the service does it. Both take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from app.decoding import readers
+from app.decoding.pool import Decoders
+from app.settings import Settings
+
+SIZE = (4000, 3000)
+SIDES = (512, 1024, 2048)
+
+
+def photograph() -> bytes:
+    """Return a picture with fine detail as a JPEG file of 12 megapixels."""
+    picture = Image.effect_mandelbrot((400, 300), (-2, -1, 1, 1), 99).convert("RGB").resize(SIZE)
+    noise = np.random.default_rng(0).integers(-20, 20, (SIZE[1], SIZE[0], 3))
+    pixels = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+async def milliseconds(work: Callable[[], Awaitable[object]]) -> float:
+    """Return how long a piece of work takes."""
+    started = time.perf_counter()
+    await work()
+    return 1000 * (time.perf_counter() - started)
+
+
+async def compare(rounds: int) -> None:
+    """Print the table."""
+    data, decoders = photograph(), Decoders(Settings())
+    decoders.start()
+    print(
+        f"A JPEG of 12 megapixels, {len(data) / 1e6:.1f} MB; medians of {rounds}, milliseconds.\n"
+    )
+    print("| longest side | thread | process | more |\n| --- | --- | --- | --- |")
+    for side in SIDES:
+        read = partial(readers.read_content, size=side, max_size=side, max_pixels=40_000_000)
+        ways = {
+            "thread": lambda read=read: asyncio.to_thread(read, data),
+            "process": lambda read=read: decoders.decode("content", io.BytesIO(data), read),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds + 1):
+            for name, way in ways.items():
+                taken[name].append(await milliseconds(way))
+        thread, process = (statistics.median(each[1:]) for each in taken.values())
+        print(f"| {side} | {thread:.0f} | {process:.0f} | {process - thread:+.0f} |")
+    await decoders.close()
+
+
+def main() -> None:
+    """Read the arguments, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    asyncio.run(compare(parser.parse_args().rounds))
+
+
+if __name__ == "__main__":
+    main()
