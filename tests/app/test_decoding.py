@@ -119,6 +119,7 @@ def test_a_process_that_is_killed_from_outside_costs_no_picture(tmp_path: Path) 
 
 def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(decoders: Decoders) -> None:
+        await decoders.decode("content", io.BytesIO(encoded(photo())), read_any)
         ticking = partial(tick, beat=tmp_path / "beat")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):

@@ -18,6 +18,7 @@ from benchmarks.plots import PLOTS
 from benchmarks.server import measure as measure_server
 from benchmarks.speed import CACHED, PLAIN, measure
 from model import Stylizer, read_image
+from model.formats import WRITE_FORMATS
 from model.networks.plain_decoder import PlainDecoder
 from model.weights import load_encoder
 from tests.pictures import difference, encoded, painting, photo
@@ -118,7 +119,7 @@ def test_batches_and_further_styles_are_measured(stylizer, style):
 
 def test_what_a_day_needs_follows_from_what_a_picture_needs():
     cores, sizes = scale.measure(64, (400, 300))
-    assert cores.keys() == {"read", "paint", "png", "jpeg", "webp"}
+    assert cores.keys() == {"read", "paint", *WRITE_FORMATS}
     assert min(cores.values()) > 0
     assert sizes["sent"] > sizes["jpeg"] > 500
     few, many = (scale.needs(daily, 64, cores, 100) for daily in (scale.DAY, 100 * scale.DAY))
