@@ -126,7 +126,7 @@ function stylizeOnce(form, { signal, enough, onStage, onPreview }) {
       if (onPreview) watch(id, () => ended, onPreview);
     };
     enough?.addEventListener("abort", () => {
-      send(`/v1/requests/${id}`, { method: "DELETE" }).catch(() => {}); // it may just have ended
+      send(`v1/requests/${id}`, { method: "DELETE" }).catch(() => {}); // it may just have ended
     });
     request.onload = async () => {
       const seconds = (performance.now() - begun) / 1000;
@@ -149,7 +149,7 @@ async function follow(id, ended, onStage) {
   onStage("queued");
   while (!ended()) {
     try {
-      const response = await fetch(`/v1/requests/${id}`, { headers: keyHeaders() });
+      const response = await fetch(`v1/requests/${id}`, { headers: keyHeaders() });
       const { stage, ahead } = response.ok ? await response.json() : {};
       if (ended()) return;
       if (stage === "refining") onStage("refining");
@@ -167,7 +167,7 @@ const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 /** Hear of a refinement, by server-sent events, until its request has ended. */
 async function watch(id, ended, onPreview) {
   while (!ended()) {
-    const response = await fetch(`/v1/requests/${id}/events`, { headers: keyHeaders() }).catch(() => {});
+    const response = await fetch(`v1/requests/${id}/events`, { headers: keyHeaders() }).catch(() => {});
     if (response?.ok) return readEvents(response.body, (event, data) => {
       if (event === "refinement" && !ended()) onPreview(data.fraction, decodeJpeg(data.preview));
     }).catch(() => {}); // the request itself will tell

@@ -1,30 +1,25 @@
 // The page: a content, styles and controls; whatever changes, the picture is painted anew.
 
-import { limits, stylize } from "./api.js";
+import { Content } from "./content.js";
+import { Controls } from "./controls.js";
 import { $, debounce, showError } from "./dom.js";
 import { Mask } from "./mask.js";
-import { readPicture, shrinkLongest } from "./pictures.js";
-import { quote, Share, slug } from "./share.js";
+import { Painting, setState } from "./painting.js";
+import { describe } from "./request.js";
+import { Share } from "./share.js";
 import { Styles } from "./styles.js";
 import { Viewer } from "./viewer.js";
 
 const DEBOUNCE_MILLISECONDS = 250;
-const REFINE_SECONDS = 20;
 const viewer = new Viewer();
+const content = new Content(viewer);
+const controls = new Controls();
+const painting = new Painting(viewer, controls);
 const render = debounce(() => paint(), DEBOUNCE_MILLISECONDS);
-const changed = () => { showRegions(); render(); };
-const styles = new Styles(changed);
+const styles = new Styles(() => { showRegions(); render(); });
 const mask = new Mask(render);
-let content = null; // as readPicture returns it, with `sent` and `url` for the result size
-let result = null; // { blob, name, curl, masks } of the picture that is shown
-let fallback = null; // what was there before a content that only the server can read
-let painting = null; // the AbortController of the request in work
-let enough = null; // the AbortController that ends its refinement with the picture so far
-let refineSeconds = 0; // that the service offers at most
 
-new Share(() => result);
-
-// The content
+new Share(() => painting.result);
 
 /** Open a file as the content; what was there stays until this one is known to be a picture. */
 async function openContent(file, name) {
@@ -33,158 +28,54 @@ async function openContent(file, name) {
     const kind = `${file.name || "This"} is no picture (${file.type}): choose a JPEG, PNG, WebP, …`;
     return showError("content-error", kind);
   }
-  const picture = await readPicture(file, name);
-  painting?.abort();
-  fallback = picture.bitmap ? null : { content, result };
-  content = picture;
-  result = null;
-  $("export").hidden = true;
+  const { result } = painting;
+  painting.clear();
   mask.reset();
-  await fitContent();
-  $("welcome").hidden = true;
-  $("work").hidden = false;
-  showRegions();
+  await content.open(file, name, result);
+  showWork();
   paint();
 }
 
 /** Bring back what was there before a content that is no picture. */
 async function restoreContent() {
-  ({ content, result } = fallback);
-  fallback = null;
-  $("work").hidden = !content;
-  $("welcome").hidden = Boolean(content);
-  if (!content) return;
-  await viewer.showBefore(content.url);
-  if (!result) return render();
-  await viewer.showAfter(result.blob);
-  $("export").hidden = false;
+  const result = await content.restore();
+  if (result === undefined) return;
+  showWork();
+  if (!content.picture) return;
+  if (result) await painting.show(result);
+  else render();
 }
 
-/** Make the file that is sent, and shown as it was, in the size of the result. */
-async function fitContent() {
-  const longest = Number($("size").value);
-  content.sent = await shrinkLongest(content, longest);
-  if (content.url) URL.revokeObjectURL(content.url);
-  content.url = content.bitmap && URL.createObjectURL(content.sent);
-  const factor = Math.min(1, longest / Math.max(content.width, content.height));
-  content.sentSize = [content.width, content.height].map((n) => Math.max(1, Math.round(n * factor)));
-  await viewer.showBefore(content.url);
+function showWork() {
+  $("work").hidden = !content.picture;
+  $("welcome").hidden = Boolean(content.picture);
+  showRegions();
 }
-
-// Painting
 
 /** Paint; `refine` seconds longer, where that is to make the picture better. */
 async function paint(refine = 0) {
   render.cancel(); // this is what was to come
-  painting?.abort();
-  showError("render-error");
-  if (!content || !styles.chosen.length) return;
-  const asked = new AbortController();
-  painting = asked;
-  enough = new AbortController();
-  $("cancel").hidden = false;
-  $("again").hidden = $("refine").hidden = true;
-  let request;
-  const shown = (act) => (...news) => painting === asked && act(...news);
-  try {
-    request = await describe(refine);
-    const { blob, seconds } = await stylize(request.form, {
-      signal: asked.signal,
-      enough: enough.signal,
-      onStage: shown(showStage),
-      onPreview: refine ? shown(showPreview) : null,
-    });
-    if (painting !== asked) return;
-    await viewer.showAfter(blob);
-    result = { blob, name: request.name, curl: request.curl, masks: request.masks };
-    fallback = null;
-    $("export").hidden = false;
-    $("refine").hidden = !refineSeconds;
-    setState("done", `Painted in ${seconds.toFixed(1)} seconds.`);
-  } catch (problem) {
-    if (painting !== asked) return; // a later change is being painted
-    if (problem.name === "AbortError") setState("cancelled", "Cancelled.");
-    else showProblem(problem, request);
-    if (refine && result) await viewer.showAfter(result.blob); // in place of a preview
-    $("again").hidden = false;
-  }
-  painting = null;
-  $("cancel").hidden = $("enough").hidden = true;
+  if (!content.picture || !styles.chosen.length) return painting.cancel();
+  const failure = await painting.paint(
+    () => describe({ content, styles: styles.chosen, controls, masksOf }, refine), refine);
+  if (failure) showProblem(failure);
+  else if (painting.result) content.accept();
 }
 
-/** Return the request: its form and styles, the same as a curl command, and a name for the result. */
-async function describe(refine) {
-  const form = new FormData();
-  const words = ["curl"];
-  const add = (name, value, fileName) => {
-    form.append(name, value, ...(fileName ? [fileName] : []));
-    words.push("-F", quote(`${name}=${fileName ? `@${fileName}` : value}`));
-  };
-  // The API takes files first; shares of nothing are left out, as it asks for more than 0.
-  const some = styles.chosen.filter((style) => style.weight > 0.004);
-  const used = some.length ? some : styles.chosen.slice(0, 1);
-  const ordered = [...used.filter((style) => !style.id), ...used.filter((style) => style.id)];
-  add("content", content.sent, content.name);
-  for (const style of ordered) {
-    if (style.id) add("style_id", style.id);
-    else add("style", style.blob, style.fileName);
-  }
-  if (ordered.length > 1) ordered.forEach((style) => add("weight", style.weight.toFixed(3)));
-  const masks = [];
-  if (regionsApply() && ordered.length === 2) {
-    const files = await mask.files(...content.sentSize);
-    ordered.forEach((style, i) => {
-      masks.push(files[styles.chosen.indexOf(style)]);
-      add("mask", masks[i], `mask-${i + 1}.png`);
-    });
-  }
-  add("alpha", String($("alpha").valueAsNumber / 100));
-  // A practised style has a detail of its own, which 0 leaves to it.
-  const detail = $("detail").valueAsNumber / 100;
-  if (detail) add("detail", String(detail));
-  if ($("preserve-color").checked) add("preserve_color", "true");
-  add("style_size", $("style-size").value);
-  // Smaller contents keep their size; one that could not be measured here is measured there.
-  const longest = Number($("size").value);
-  if (!content.bitmap || Math.max(content.width, content.height) > longest) add("size", String(longest));
-  if (refine) add("refine", String(refine));
-  form.append("format", "png");
-  const names = used.map((style) => slug(style.name)).join("-");
-  const name = `${slug(content.stem) || "picture"}-${names}`.slice(0, 100);
-  const curl = `${words.join(" ")} ${quote(new URL("v1/stylize", document.baseURI).href)} -o ${quote(`${name}.png`)}`;
-  return { form, ordered, name, masks, curl };
-}
-
-function showStage(stage, amount) {
-  const texts = {
-    uploading: `Uploading… ${Math.round(100 * (amount ?? 0))} %`,
-    queued: amount ? `In the queue, ${amount} before you…` : "In the queue…",
-    painting: "Painting…",
-    refining: "Refining…",
-  };
-  setState(stage, texts[stage]);
-  $("enough").hidden = stage !== "refining";
-}
-
-/** Show a picture on its way to be better. */
-function showPreview(fraction, blob) {
-  viewer.showAfter(blob, { preview: true });
-  showStage("refining");
-  $("status").textContent = `Refining… ${Math.round(100 * fraction)} %`;
-}
-
-function setState(state, text) {
-  document.body.dataset.state = state;
-  $("status").textContent = text;
+/** Return the masks of two styles, in their order; none where nothing is painted on. */
+async function masksOf(ordered) {
+  if (!regionsApply()) return [];
+  const files = await mask.files(...content.picture.sentSize);
+  return ordered.map((style) => files[styles.chosen.indexOf(style)]);
 }
 
 /** Show what went wrong beside what caused it; what cannot be read makes way for what was there. */
-function showProblem(problem, request) {
+function showProblem({ problem, request }) {
   const [kind, number] = (problem.field ?? "").split(" ");
   setState("failed", "Not painted.");
   if (kind === "content") {
     showError("content-error", problem.message);
-    if (fallback) restoreContent();
+    restoreContent();
   } else if (kind === "style" && number) {
     showError("style-error", problem.message);
     styles.reject(request.ordered[number - 1]);
@@ -196,24 +87,12 @@ function showProblem(problem, request) {
   }
 }
 
-// Controls
+// Regions of two styles
 
-function showValues() {
-  $("alpha-value").textContent = `${$("alpha").value} %`;
-  $("detail-value").textContent = detailInWords($("detail").valueAsNumber);
-  $("style-size-value").textContent = $("style-size").value;
-}
-
-/** Return how much of the picture is kept: "bold +40" for more of the style, "fine +40" for less. */
-function detailInWords(value) {
-  if (!value) return "balanced";
-  return value < 0 ? `bold +${-value}` : `fine +${value}`;
-}
-
-const regionsApply = () => styles.chosen.length === 2 && !mask.empty && content?.bitmap;
+const regionsApply = () => styles.chosen.length === 2 && !mask.empty && content.readable;
 
 function showRegions() {
-  const ready = content?.bitmap && styles.chosen.length === 2;
+  const ready = content.readable && styles.chosen.length === 2;
   $("regions").hidden = !ready;
   $("regions-hint").textContent = ready
     ? "Paint where the second style goes; the first keeps the rest."
@@ -222,23 +101,13 @@ function showRegions() {
   styles.chosen.forEach((style, i) => { if (i < 2) $(`brush-${i}`).textContent = style.name; });
 }
 
-for (const id of ["alpha", "detail", "style-size"]) $(id).oninput = () => { showValues(); render(); };
-$("preserve-color").onchange = render;
+controls.watch(render);
 $("size").onchange = async () => {
-  if (content) await fitContent();
+  if (content.picture) await content.fit();
   render();
 };
-$("cancel").onclick = () => painting?.abort();
 $("again").onclick = () => paint();
-$("refine").onclick = () => paint(refineSeconds);
-$("enough").onclick = () => enough.abort();
-
-/** Offer no size that the service does not paint, and a refinement only where it does that. */
-async function fitLimits() {
-  const { max_size: largest, max_refine_seconds: most } = await limits().catch(() => ({}));
-  for (const option of [...$("size").options]) if (Number(option.value) > largest) option.remove();
-  refineSeconds = Math.min(REFINE_SECONDS, most ?? 0);
-}
+$("refine").onclick = () => paint(controls.refineSeconds);
 
 // Files: picked, dropped or pasted
 
@@ -274,7 +143,6 @@ addEventListener("paste", (event) => {
   if (file) open(file, document.activeElement);
 });
 
-showValues();
 showRegions();
-fitLimits();
+controls.fitLimits();
 styles.load().then(render);

@@ -1,4 +1,4 @@
-// Taking a result along: as a file, to the clipboard, or as a curl command.
+// Taking a result along: as a file, to the clipboard, or as a command that gives the same.
 
 import { $, element, showError } from "./dom.js";
 import { convert } from "./pictures.js";
@@ -6,12 +6,13 @@ import { convert } from "./pictures.js";
 const EXTENSION = { png: "png", jpeg: "jpg", webp: "webp" };
 
 export class Share {
-  /** `current` returns { blob, name, curl, masks } of the result that is shown. */
+  /** `current` returns { blob, name, masks, curl, cli, python } of the result that is shown. */
   constructor(current) {
     this.current = current;
     $("download").onclick = () => this.guard(() => this.download());
     $("copy").onclick = () => this.guard(() => this.copy());
     $("curl").onclick = () => this.showCurl();
+    $("curl-kind").onchange = () => this.showKind();
     $("curl-copy").onclick = () => this.copyCurl();
     $("curl-close").onclick = () => $("curl-dialog").close();
   }
@@ -41,9 +42,8 @@ export class Share {
   }
 
   showCurl() {
-    const { curl, masks } = this.current();
-    $("curl-text").value = curl;
-    $("curl-done").textContent = "";
+    const { masks } = this.current();
+    this.showKind();
     $("curl-masks").hidden = !masks.length;
     $("curl-masks").replaceChildren(...masks.map((blob, i) => {
       const button = element("button", { type: "button" }, `Download mask-${i + 1}.png`);
@@ -51,6 +51,11 @@ export class Share {
       return button;
     }));
     $("curl-dialog").showModal();
+  }
+
+  showKind() {
+    $("curl-text").value = this.current()[$("curl-kind").value];
+    $("curl-done").textContent = "";
   }
 
   async copyCurl() {

@@ -1,9 +1,11 @@
 """The web page in a real browser, against the real server and weights."""
 
 import io
+import os
 import re
 import shlex
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -439,6 +441,19 @@ def test_the_curl_command_gives_the_same_picture(visit, tmp_path):
     subprocess.run([*shlex.split(command), "--fail", "--silent"], cwd=tmp_path, check=True)
     (written,) = tmp_path.glob("it-s-mine-*.png")
     assert difference(read_image(written), result) == 0
+    written.unlink()
+    visitor.page.select_option("#curl-kind", "python")
+    program = visitor.page.input_value("#curl-text")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+    assert difference(read_image(written), result) == 0
+    visitor.page.select_option("#curl-kind", "cli")
+    words = shlex.split(visitor.page.input_value("#curl-text"))
+    assert words[:4] == ["adain", "stylize", "it's mine.png", "strokes.png"]
+    assert words[words.index("--saved") + 1] == NAMES[0]
+    assert words.count("--mask") == 2
+    assert "--preserve-color" in words
+    assert words[words.index("--alpha") + 1] == "0.7"
 
 
 def test_before_and_after_are_compared_and_zoomed(visitor):

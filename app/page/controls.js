@@ -1,0 +1,54 @@
+// The controls: what is shown of them, and the fields that they stand for.
+
+import { $ } from "./dom.js";
+import { limits } from "./api.js";
+
+const REFINE_SECONDS = 20;
+
+export class Controls {
+  constructor() {
+    this.refineSeconds = 0; // that the service offers, up to what the page asks for
+  }
+
+  /** Call `changed` when a control changes that is not the size of the result. */
+  watch(changed) {
+    for (const id of ["alpha", "detail", "style-size"]) {
+      $(id).oninput = () => {
+        this.show();
+        changed();
+      };
+    }
+    $("preserve-color").onchange = changed;
+    this.show();
+  }
+
+  show() {
+    $("alpha-value").textContent = `${$("alpha").value} %`;
+    $("detail-value").textContent = detailInWords($("detail").valueAsNumber);
+    $("style-size-value").textContent = $("style-size").value;
+  }
+
+  /** Offer no size that the service does not paint, and a refinement only where it does that. */
+  async fitLimits() {
+    const { max_size: largest, max_refine_seconds: most } = await limits().catch(() => ({}));
+    for (const option of [...$("size").options]) if (Number(option.value) > largest) option.remove();
+    this.refineSeconds = Math.min(REFINE_SECONDS, most ?? 0);
+  }
+
+  /** Return the fields that differ from what the service does by itself, in their order. */
+  fields() {
+    const fields = [["alpha", String($("alpha").valueAsNumber / 100)]];
+    // A practised style has a detail of its own, which 0 leaves to it.
+    const detail = $("detail").valueAsNumber / 100;
+    if (detail) fields.push(["detail", String(detail)]);
+    if ($("preserve-color").checked) fields.push(["preserve_color", "true"]);
+    fields.push(["style_size", $("style-size").value]);
+    return fields;
+  }
+}
+
+/** Return how much of the picture is kept: "bold +40" for more of the style, "fine +40" for less. */
+function detailInWords(value) {
+  if (!value) return "balanced";
+  return value < 0 ? `bold +${-value}` : `fine +${value}`;
+}
