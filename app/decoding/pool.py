@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
+from typing import IO, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from PIL import Image
@@ -114,8 +114,12 @@ class Decoders:
         )
 
     async def _decode(self, file: BinaryIO, read: worker.Read) -> Decoded:
-        path = await run_in_threadpool(copy, file)
+        # Made here and not in the thread, which goes on when this task is cancelled.
+        copy = tempfile.NamedTemporaryFile(prefix="adain-", delete=False)  # noqa: SIM115
+        path = Path(copy.name)
         try:
+            with copy:
+                await run_in_threadpool(copy_file, file, copy)
             mode, size, metadata = await self._in_process(worker.decode, path, read, self._limits)
             picture = await run_in_threadpool(
                 lambda: Image.frombytes(mode, size, path.read_bytes())
@@ -130,9 +134,7 @@ class Decoders:
         return await to_process.run_sync(work, *arguments, cancellable=True, limiter=self._limiter)
 
 
-def copy(file: BinaryIO) -> Path:
-    """Return the path of a new temporary file, which is for the caller to remove: a copy."""
+def copy_file(file: BinaryIO, target: IO[bytes]) -> None:
+    """Write a file from its beginning to another."""
     file.seek(0)
-    with tempfile.NamedTemporaryFile(prefix="adain-", delete=False) as target:
-        shutil.copyfileobj(file, target)
-    return Path(target.name)
+    shutil.copyfileobj(file, target)
