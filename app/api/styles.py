@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.forms import RenameForm, SaveForm, refuse_repeated
+from app.api.multipart import PictureRoute
 from app.api.openapi import PICTURE
 from app.api.paths import STYLES_PATH
 from app.api.problems import problem_responses
@@ -24,7 +25,7 @@ from app.service import CurrentService
 from model.errors import AdainError, naming
 from model.style import read_style_file
 
-router = APIRouter(prefix=STYLES_PATH, tags=["style library"])
+router = APIRouter(prefix=STYLES_PATH, tags=["style library"], route_class=PictureRoute)
 MAX_PAGE = 200
 # Half a year: the picture of an id never changes.
 THUMBNAIL_CACHING = "public, max-age=15552000, immutable"

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.accept import choose_format
 from app.api.forms import StylizeForm, refuse_repeated
+from app.api.multipart import PictureRoute
 from app.api.openapi import DESCRIPTION, RESPONSES
 from app.api.paths import STYLIZE_PATH
 from app.api.request_id import request_id
@@ -33,7 +34,7 @@ from model.optimization.optimize import refinement
 from model.painting import Painting
 from model.recipe import DIGITS, recipe_of
 
-router = APIRouter()
+router = APIRouter(route_class=PictureRoute)
 
 
 @router.post(
