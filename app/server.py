@@ -176,6 +176,8 @@ def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
         app,
         http=functools.partial(Protocol, limits=limits),  # type: ignore[arg-type]
         ws="none",
+        # uvloop learns of the end of a decoding process by a signal, which others may take over.
+        loop="asyncio",
         root_path=settings.root_path,
         log_config=None,
         access_log=False,
