@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import uvicorn
@@ -31,6 +32,8 @@ logger = logging.getLogger("adain")
 BACKLOG = 2048
 # How long the head of a request may take; real clients send it at once.
 HEAD_SECONDS = 10.0
+# How long a connection stays open for a client that sends on after its answer.
+LINGER_SECONDS = 5.0
 # Files that the service opens beside its connections: uploads, the library, the model's own.
 OTHER_FILES = 256
 # The most open files that the service asks the system for.
@@ -51,6 +54,37 @@ class Limits(NamedTuple):
     send_seconds: float
 
 
+class PatientTransport:
+    """A transport whose `close` lets a client that still sends read the answer.
+
+    A socket that is closed with unread data resets the connection, and the client loses an answer
+    that it has not read: that its body is too large, for instance. So the writing end is closed
+    alone, and what still comes is read and dropped for a while (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport, sends: Callable[[], bool]) -> None:
+        """Wrap a transport; `sends` tells whether the client is amid a request."""
+        self._transport, self._sends = transport, sends
+        self._closing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed, or about to be."""
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection, at once or once the client has stopped sending."""
+        if self.is_closing() or not self._sends():
+            self._transport.close()
+            return
+        self._closing = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+
+
 class Protocol(HttpToolsProtocol):
     """A connection that is closed when its client is too slow.
 
@@ -66,7 +100,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, unless there are too many connections."""
-        super().connection_made(transport)
+        super().connection_made(PatientTransport(transport, self._client_sends))  # type: ignore[arg-type]
         if len(self.connections) > self._limits.connections:
             logger.warning("connection refused: %d are open, the most", self._limits.connections)
             transport.abort()
@@ -82,6 +116,8 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; where that is no whole head of a request, the rest is awaited."""
+        if self.transport.is_closing():
+            return
         super().data_received(data)
         idle = self.cycle is None or self.cycle.response_complete
         if idle and self._head_timer is None and not self.transport.is_closing():
@@ -127,10 +163,15 @@ class Protocol(HttpToolsProtocol):
         """Answer what is no HTTP, as a problem like all others."""
         self._refuse("malformed-request", f"{msg} It is no HTTP/1.1.")
 
+    def _client_sends(self) -> bool:
+        return self._head_begun or (self.cycle is not None and self.cycle.more_body)
+
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self._limits.head_seconds, self._refuse_head)
 
     def _refuse_head(self) -> None:
+        if self.transport.is_closing():
+            return
         if self._head_begun:
             seconds = f"{self._limits.head_seconds:g}"
             self._refuse("upload-too-slow", f"the head had not come after {seconds} seconds")

@@ -94,7 +94,7 @@ def test_a_half_sent_head_gets_408_and_an_idle_connection_is_closed(stylizer: St
                     time.sleep(0.1)
             except OSError:
                 pass
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 8
 
 
 def test_what_is_no_http_gets_a_problem(stylizer: Stylizer) -> None:
@@ -189,7 +189,7 @@ def test_the_grace_period_holds_and_what_is_not_done_by_then_gets_503(tmp_path: 
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 8
             asking.join()
         [answer] = answers
         assert answer.status_code == 503
