@@ -158,7 +158,7 @@ def test_the_readmes_examples_work(client, tmp_path, monkeypatch):
     monkeypatch.setenv("ADAIN_DATA_DIR", str(tmp_path / "data"))
     painters = {"photos": photo, "paintings": painting, "test/content": photo}
     write_pictures(tmp_path, painters | {"test/style": painting}, 1)
-    for name in ("photo.jpg", "a.jpg"):
+    for name in ("photo.jpg", "other.jpg"):
         (tmp_path / name).write_bytes(encoded(photo(), "JPEG"))
     for name in ("painting.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_bytes(encoded(painting(), "JPEG"))
@@ -169,7 +169,7 @@ def test_the_readmes_examples_work(client, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    runnable = r"(adain (stylize|info|styles)|curl|python -m training)\b"
+    runnable = r"(adain (stylize|info|styles|sheet|doctor)|curl|python -m training)\b"
     commands = [line for line in lines if re.match(runnable, line)]
     assert len(commands) >= 7
     changes = {
