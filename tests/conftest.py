@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -50,12 +50,6 @@ def style(stylizer: Stylizer) -> Style:
 @pytest.fixture(scope="session")
 def other_style(stylizer: Stylizer) -> Style:
     return stylizer.encode_style(painting(seed=7), style_size=64)
-
-
-class NoParameters:
-    """What a test without parameters has in place of them."""
-
-    params: ClassVar[dict[str, object]] = {}
 
 
 class Hold:
@@ -132,17 +126,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.module.__name__ in ON_RAY and not inside:
             names.append(pytest.param("ray", marks=pytest.mark.slow))
         metafunc.parametrize("engines", names, indirect=True, scope="session")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process of pytest-xdist run all tests of a file, and one all tests on Ray."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        on_ray = (
-            "cluster" in names or "ray" in getattr(item, "callspec", NoParameters).params.values()
-        )
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else str(item.path)))
 
 
 @pytest.fixture(scope="session")

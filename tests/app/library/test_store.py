@@ -401,7 +401,7 @@ def test_a_postgresql_server_that_is_away_and_comes_back(tmp_path, open_library)
         style = library.add("a", painting())
         with library.database.engine.connect() as connection:
             kill = sql.text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
             connection.execute(kill)
