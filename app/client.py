@@ -119,6 +119,19 @@ def text(value: object) -> Any:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else str(value)
 
 
+def page_call(after: int) -> Call:
+    """Return the request of a page of styles."""
+    return Call("GET", f"v1/styles?limit={PAGE}&after={after}")
+
+
+def add_page(found: list[SavedStyle], response: httpx.Response) -> int | None:
+    """Add the styles of a page to those found; return where the next page begins, or None."""
+    page = response.json()
+    found += [SavedStyle(**each) for each in page["styles"]]
+    after: int | None = page["next"]
+    return after
+
+
 def stylized(response: httpx.Response) -> Stylized:
     """Return the result that a response has."""
     stages = [each.partition(";dur=") for each in response.headers["server-timing"].split(", ")]
@@ -201,9 +214,7 @@ class Client:
         found: list[SavedStyle] = []
         after: int | None = 0
         while after is not None:
-            page = self._send(Call("GET", f"v1/styles?limit={PAGE}&after={after}")).json()
-            found += [SavedStyle(**each) for each in page["styles"]]
-            after = page["next"]
+            after = add_page(found, self._send(page_call(after)))
         return found
 
     def save_style(self, name: str, file: File) -> SavedStyle:
@@ -272,9 +283,7 @@ class AsyncClient:
         found: list[SavedStyle] = []
         after: int | None = 0
         while after is not None:
-            page = (await self._send(Call("GET", f"v1/styles?limit={PAGE}&after={after}"))).json()
-            found += [SavedStyle(**each) for each in page["styles"]]
-            after = page["next"]
+            after = add_page(found, await self._send(page_call(after)))
         return found
 
     async def save_style(self, name: str, file: File) -> SavedStyle:

@@ -26,12 +26,12 @@ WITHOUT_LENGTH = (0x01, 0xD8)
 def check_structure(data: bytes) -> None:
     """Raise CorruptImageError for a JPEG of too many scans, or a PNG of too many chunks."""
     if data.startswith(JPEG_SIGNATURE):
-        check_count("scans", count_scans(data), MAX_SCANS)
+        refuse_more("scans", count_scans(data), MAX_SCANS)
     elif data.startswith(PNG_SIGNATURE):
-        check_count("chunks", count_chunks(data), MAX_CHUNKS)
+        refuse_more("chunks", count_chunks(data), MAX_CHUNKS)
 
 
-def check_count(parts: str, count: int, limit: int) -> None:
+def refuse_more(parts: str, count: int, limit: int) -> None:
     """Raise CorruptImageError if there are more than `limit` parts."""
     if count > limit:
         raise CorruptImageError(

@@ -15,6 +15,22 @@ from model.formats import READ_FORMATS
 # In the Exif directory (CIPA DC-008). What a camera's maker notes say points to places in the file
 # that another program cannot keep.
 DROPPED = (ExifTags.Base.MakerNote, ExifTags.Base.UserComment)
+# Where and how the pixels of a TIFF file lie: the result's lie elsewhere.
+TIFF_LAYOUT = (
+    *range(254, 260),
+    262,
+    266,
+    273,
+    277,
+    278,
+    279,
+    284,
+    *range(317, 326),
+    338,
+    339,
+    347,
+    34675,
+)
 RECIPE_PREFIX = b"ASCII\0\0\0adain "
 # EXIF in a JPEG file must fit one segment.
 MAX_EXIF_BYTES = 65_000
@@ -94,24 +110,6 @@ def metadata_of_result(
     if len(block) > MAX_EXIF_BYTES:
         return metadata_of_result(Metadata(b"", source.profile, source.dpi), size, recipe)
     return Metadata(block, source.profile, source.dpi)
-
-
-# Where and how the pixels of a TIFF file lie: the result's lie elsewhere.
-TIFF_LAYOUT = (
-    *range(254, 260),
-    262,
-    266,
-    273,
-    277,
-    278,
-    279,
-    284,
-    *range(317, 326),
-    338,
-    339,
-    347,
-    34675,
-)
 
 
 def read_recipe(data: bytes) -> dict[str, Any] | None:

@@ -91,7 +91,7 @@ def describe_library(settings: Settings) -> str:
     try:
         library = load_library(settings)
         library.prepare()
-        count = len(library.page(settings.max_saved_styles + 1))
+        count = sum(1 for _ in library.all())
     except AdainError as error:
         return f"cannot be used: {error}"
     return f"works, {count} styles"

@@ -22,7 +22,6 @@ from model.formats import format_of
 from model.images import resize_longest
 
 DEFAULT_SIDE = 320
-PAGE = 200
 
 EXAMPLES = """examples:
   adain sheet photo.jpg
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     picture = open_picture(args.picture, settings)
     picture = resize_longest(picture, min(args.size, max(picture.size)))
     library = load_library(settings)
-    styles = all_styles(library)
+    styles = list(library.all())
     if not styles:
         raise ParameterError("the library has no styles: add one with adain styles add PICTURE")
     sheet = paint(picture, styles, library, args.size, settings)
@@ -89,11 +88,3 @@ def paint(
         encoded = encode_saved(style.id, DEFAULT_STYLE_SIZE, library, stylizer)
         sheet.add(f"--saved {style.name!r}", stylizer.stylize(picture, encoded))
     return sheet
-
-
-def all_styles(library: StyleLibrary) -> list[SavedStyle]:
-    """Return the styles of a library, in the order in which they were saved."""
-    styles: list[SavedStyle] = []
-    while page := library.page(PAGE, styles[-1].number if styles else 0):
-        styles += page
-    return styles

@@ -13,8 +13,6 @@ from app.loading import load_library, load_stylizer
 from app.settings import Settings
 from model.errors import ParameterError, naming
 
-PAGE = 200
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command and of its own subcommands."""
@@ -53,16 +51,12 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print all styles, in the order in which they were saved."""
-    library = load_library(Settings())
-    after = 0
-    while styles := library.page(PAGE, after):
-        for style in styles:
-            if args.json:
-                facts = asdict(style) | {"created": style.created.isoformat()}
-                print(json.dumps(facts, ensure_ascii=False))
-            else:
-                print(f"{style.id}  {style.created:%Y-%m-%d}  {style.name}")
-        after = styles[-1].number
+    for style in load_library(Settings()).all():
+        if args.json:
+            facts = asdict(style) | {"created": style.created.isoformat()}
+            print(json.dumps(facts, ensure_ascii=False))
+        else:
+            print(f"{style.id}  {style.created:%Y-%m-%d}  {style.name}")
     return 0
 
 

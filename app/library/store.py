@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 # Threads of the library alone: a slow database must not hold up the threads that decode pictures.
 THREADS = 4
+# Styles that are read at a time where all are asked for.
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,13 @@ class StyleLibrary:
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(styles_table.c.number).limit(limit)).all()
         return [to_saved_style(row) for row in rows]
+
+    def all(self) -> Iterator[SavedStyle]:
+        """Yield all styles, in the order in which they were saved."""
+        after = 0
+        while styles := self.page(PAGE, after):
+            yield from styles
+            after = styles[-1].number
 
     def get(self, id: str) -> SavedStyle:
         """Return a style."""

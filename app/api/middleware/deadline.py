@@ -50,11 +50,11 @@ class TimedRequest:
             if self._answering or not self._deadline.expired():
                 raise
             if not self._gone:
-                await self._refuse()
+                await self._refuse_late()
         except asyncio.CancelledError:
             if self._answering or self._gone:
                 raise
-            await self._refuse_stopping()
+            await self._refuse("stopping", "the service stops before this is done; try again")
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -78,27 +78,16 @@ class TimedRequest:
         self._deadline.reschedule(None)
         await self._send(message)
 
-    async def _refuse_stopping(self) -> None:
-        response = problem(
-            self._scope,
-            "stopping",
-            "the service stops before this is done; try again",
-            headers={"Connection": "close"},
-        )
-        await response(self._scope, self._receive, self._send)
-
-    async def _refuse(self) -> None:
+    async def _refuse_late(self) -> None:
         if self._uploaded:
             code = "deadline-passed"
             detail = f"no result after {self._seconds:g} seconds; choose a smaller size"
         else:
             code = "upload-too-slow"
             detail = f"the body had not come after {self._seconds:g} seconds"
-        response = problem(
-            self._scope,
-            code,
-            f"{detail}, or try again later",
-            limit=self._seconds,
-            headers={"Connection": "close"},
-        )
+        await self._refuse(code, f"{detail}, or try again later", limit=self._seconds)
+
+    async def _refuse(self, code: str, detail: str, *, limit: float | None = None) -> None:
+        headers = {"Connection": "close"}
+        response = problem(self._scope, code, detail, limit=limit, headers=headers)
         await response(self._scope, self._receive, self._send)
