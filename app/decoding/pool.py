@@ -51,6 +51,9 @@ class Decoders:
     be ended: when its request is over, or when the picture takes too much time or memory. Pictures
     that find all processes busy wait, so that memory is bounded however many requests there are.
 
+    Pictures that may take long leave a process to the others, so that a few hostile ones do not
+    keep everyone waiting.
+
     Attributes:
         count: how many pictures are decoded at a time.
     """
@@ -67,6 +70,7 @@ class Decoders:
         self.count = max(1, min(budget // need, os.cpu_count() or 1))
         self._limits = worker.Limits(settings.decode_seconds, min(need, budget))
         self._free = asyncio.Semaphore(self.count)
+        self._long = asyncio.Semaphore(max(1, self.count - 1))
         self._limiter = CapacityLimiter(2 * self.count)
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -99,28 +103,39 @@ class Decoders:
         """
         with naming(field):
             async with self._free:
-                for _ in range(ATTEMPTS):
-                    started = time.monotonic()
-                    try:
-                        return await self._decode(file, read)
-                    except BrokenWorkerProcess:
-                        self.start()
-                        if time.monotonic() - started >= self._limits.seconds:
-                            break
+                decoded = await self._attempt(file, read, quick=True)
+            if decoded is None:
+                async with self._long, self._free:
+                    decoded = await self._attempt(file, read, quick=False)
+        assert decoded is not None
+        return decoded
+
+    async def _attempt(self, file: BinaryIO, read: worker.Read, *, quick: bool) -> Decoded | None:
+        for _ in range(ATTEMPTS):
+            started = time.monotonic()
+            try:
+                return await self._decode(file, read, quick)
+            except BrokenWorkerProcess:
+                self.start()
+                if time.monotonic() - started >= self._limits.seconds:
+                    break
         raise CorruptImageError(
-            f"{field}: the picture takes more than {self._limits.seconds} seconds to decode, or "
-            "ends the decoder; save it anew with another program",
+            f"the picture takes more than {self._limits.seconds} seconds to decode, or ends the "
+            "decoder; save it anew with another program",
             limit=self._limits.seconds,
         )
 
-    async def _decode(self, file: BinaryIO, read: worker.Read) -> Decoded:
+    async def _decode(self, file: BinaryIO, read: worker.Read, quick: bool) -> Decoded | None:
         # Made here and not in the thread, which goes on when this task is cancelled.
         copy = tempfile.NamedTemporaryFile(prefix="adain-", delete=False)  # noqa: SIM115
         path = Path(copy.name)
         try:
             with copy:
                 await run_in_threadpool(copy_file, file, copy)
-            mode, size, metadata = await self._in_process(worker.decode, path, read, self._limits)
+            found = await self._in_process(worker.decode, path, read, self._limits, quick)
+            if found is None:
+                return None
+            mode, size, metadata = found
             picture = await run_in_threadpool(
                 lambda: Image.frombytes(mode, size, path.read_bytes())
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from model.errors import ImageTooLargeError
+from model.file_structure import count_scans
+from model.formats import READ_FORMATS
 from model.metadata import Metadata, read_metadata
 
 try:
@@ -19,6 +22,9 @@ except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 Read = Callable[[bytes], Image.Image]
+# A picture of more pixels, or a JPEG of more scans, may take long: half a second and more.
+QUICK_PIXELS = 16_000_000
+QUICK_SCANS = 16
 
 
 class Limits(NamedTuple):
@@ -39,16 +45,20 @@ def prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int], Metadata]:
+def decode(
+    path: Path, read: Read, limits: Limits, quick: bool
+) -> tuple[str, tuple[int, int], Metadata] | None:
     """Read a picture, and write its pixels over the file.
 
     Args:
         path: the file.
         read: from the file's bytes to the picture.
         limits: what this may take.
+        quick: leave a picture that may take long as it is.
 
     Returns:
-        The picture's mode and size, for `PIL.Image.frombytes`, and what belongs to it besides.
+        The picture's mode and size, for `PIL.Image.frombytes`, and what belongs to it besides;
+        None for a picture that is left as it is.
 
     Raises:
         AdainError: the picture cannot be read, or takes too much memory.
@@ -57,6 +67,8 @@ def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]
     bound(limits)
     try:
         data = path.read_bytes()
+        if quick and not is_quick(data):
+            return None
         picture, metadata = read(data), read_metadata(data)
         path.write_bytes(picture.tobytes())
     except MemoryError as error:
@@ -66,6 +78,19 @@ def decode(path: Path, read: Read, limits: Limits) -> tuple[str, tuple[int, int]
             limit=limits.memory,
         ) from error
     return picture.mode, picture.size, metadata
+
+
+def is_quick(data: bytes) -> bool:
+    """Whether a picture's header says that decoding it is little work, or is none that can be read.
+
+    What cannot be read is found out soon.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+            scans = count_scans(data) if image.format == "JPEG" else 1
+            return image.width * image.height <= QUICK_PIXELS and scans <= QUICK_SCANS
+    except Exception:  # of any kind, as in `read_image`, which tells the user
+        return True
 
 
 def bound(limits: Limits) -> None:

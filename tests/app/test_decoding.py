@@ -117,6 +117,45 @@ def test_a_process_that_is_killed_from_outside_costs_no_picture(tmp_path: Path) 
     assert difference(read, photo()) == 0
 
 
+@pytest.mark.parametrize(
+    "long",
+    [
+        encoded(Image.new("1", (5000, 5000)), "PNG"),
+        encoded(Image.new("L", (1000, 1000)), "JPEG", progressive=True),
+    ],
+)
+def test_pictures_that_may_take_long_leave_a_process_to_the_others(
+    long: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(decoders: Decoders) -> None:
+        assert decoders.count == 2
+
+        async def name(file: bytes, read: Callable[[bytes], Image.Image], name: str) -> None:
+            await decoders.decode(name, io.BytesIO(file), read)
+            finished.append(name)
+
+        finished: list[str] = []
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(name(long, doze, "long"))
+            await asyncio.sleep(1)
+            for _ in range(2):
+                tasks.create_task(name(encoded(photo(), "PNG"), read_any, "quick"))
+        assert finished == ["quick", "quick", "long", "long", "long"]
+
+    if long.startswith(b"\xff"):
+        # Its last scan again and again, as hostile files have it.
+        scan = long.rindex(b"\xff\xda")
+        long = long[:scan] + long[scan:-2] * 20 + long[-2:]
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with_decoders(work, decode_bytes=2**40)
+
+
+def doze(data: bytes) -> Image.Image:
+    time.sleep(3)
+    return Image.new("L", (1, 1))
+
+
 def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(decoders: Decoders) -> None:
         # This module imports torch, for which there is no room once a process is bounded.
