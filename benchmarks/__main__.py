@@ -21,6 +21,7 @@ import torch
 from benchmarks.plots import PLOTS, table
 from model.runtime import choose_device, choose_precision, explain_precision
 
+ATTACK = ["--clients", "2", "--pause", "0.5", "--restarts", "0", "--attack"]
 # In the order of the page: a name, what the section answers, and the module with its arguments.
 SECTIONS = {
     "limit": ("How near to what the machine can multiply", ["limit"]),
@@ -40,7 +41,8 @@ SECTIONS = {
     "library": ("Saved styles", ["library"]),
     "page": ("The page", ["page"]),
     "soak": ("Every answer, through restarts", ["soak"]),
-    "memory": ("Memory over many requests", ["soak", "--requests", "2000", "--restarts", "0"]),
+    "memory": ("Memory over many requests", ["soak", "--restarts", "0"]),
+    "attack": ("Under attack", ["soak", "--minutes", "60", *ATTACK]),
 }
 HEAD = """# Benchmarks
 

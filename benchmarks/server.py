@@ -97,6 +97,12 @@ class Server:
         )
         wait_until_ready(self.url)
 
+    @property
+    def pid(self) -> int:
+        """The number of the process, which has been started."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """Ask the process to end by SIGTERM, and see that it does so with 0."""
         if self._process is None:

@@ -1,38 +1,54 @@
-"""Many good and bad requests at once, restarts among them: is every answer right, is memory flat?
+"""Good and bad requests at once, for long, restarts or attacks among them: is every answer right?
 
-    python -m benchmarks.soak [--requests 5000] [--clients 8] [--restarts 2]
-    python -m benchmarks.soak --requests 2000 --restarts 0
+    python -m benchmarks.soak [--minutes 3] [--clients 8] [--restarts 2]
+    python -m benchmarks.soak --minutes 60 --clients 2 --pause 0.5 --restarts 0 --attack
 
 Starts `adain serve`. Every picture that it returns is compared with what the Python API makes of
 the same input, every error with the status that it should have. At a restart the server gets
 SIGTERM, must exit with 0, and is started anew; clients try again where the connection fails or the
-answer is 503. Prints a Markdown table; exits with 1 where an answer was lost or wrong.
+answer is 503. With `--attack`, `benchmarks.attacks` run side by side after a quarter of the time.
+Prints a Markdown table; exits with 1 where an answer was lost or wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
+import os
+import random
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 
+from app.decoding.readers import read_content
+from benchmarks.attacks import Target, attacking, processes_of
+from benchmarks.fuzz import written
 from benchmarks.server import Server
 from benchmarks.speed import picture
 from model import Stylizer, read_image
-from model.images import encode_image
+from model.images import DEFAULT_MAX_PIXELS
 
 RETRY_SECONDS = 60
 STYLE_SIZE = 64
-MEMORY = "process_resident_memory_bytes "
+MAX_SIZE = 2048
+SAMPLE_SECONDS = 1
+# The phases; the attacks begin after a quarter of the time.
+CALM, ATTACKED = "calm", "attacked"
+ATTACKED_SHARE = 0.75
+FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "gif", "bmp", "heif", "jxl")
+LARGE = (4000, 3000)
+# Of each phase, what the server and its decoding processes took at each moment, in MiB.
+Memories = dict[str, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
@@ -44,52 +60,77 @@ class Case:
     expected: np.ndarray | None = None
 
 
-def cases(stylizer: Stylizer) -> list[Case]:
-    """Return good requests of several sizes and controls, and as many bad ones."""
+def cases(stylizer: Stylizer, large: tuple[int, int] = LARGE) -> list[Case]:
+    """Return good requests of many sizes and all formats, and half as many bad ones."""
     style = picture(96, 1)
     statistics = stylizer.encode_style(style, style_size=STYLE_SIZE)
-    style_file = encode_image(style, "png")
-    made = []
-    for size, alpha in [((64, 64), 1.0), ((96, 64), 0.5), ((40, 120), 1.0), ((200, 160), 0.8)]:
-        content = picture(256, size[0]).resize(size)
+    style_file = written(style, "png")
+    chance = random.Random(0)
+
+    def good(file: bytes, size: int | None) -> Case:
+        content = read_content(file, size, MAX_SIZE, DEFAULT_MAX_PIXELS)
+        alpha = chance.choice([0.5, 0.8, 1.0])
         expected = np.asarray(stylizer.stylize(content, statistics, alpha=alpha))
-        files = {"content": encode_image(content, "png"), "style": style_file}
         data = {"style_size": str(STYLE_SIZE), "alpha": str(alpha)}
-        made.append(Case({"files": files, "data": data}, 200, expected))
-    good = made[0].request["files"]
-    broken = encode_image(picture(128, 5), "jpeg")[:900]
-    made += [
-        Case({"files": good | {"content": b"no picture"}}, 415),
-        Case({"files": good | {"content": broken}}, 422),
-        Case({"files": good, "data": {"alpha": "2"}}, 422),
-        Case({"files": {"content": good["content"]}, "data": {"style_id": "unknown"}}, 404),
+        if size is not None:
+            data["size"] = str(size)
+        return Case({"files": {"content": file, "style": style_file}, "data": data}, 200, expected)
+
+    made = []
+    for name in FORMATS:
+        for _ in range(3):
+            size = chance.randrange(40, 320), chance.randrange(40, 320)
+            made.append(good(written(picture(320, size[0]).resize(size), name), None))
+    made.append(good(written(picture(1024, 3).resize(large), "jpeg"), 320))
+    files = made[0].request["files"]
+    broken = written(picture(128, 5), "jpeg")[:900]
+    bad = [
+        Case({"files": files | {"content": b"no picture"}}, 415),
+        Case({"files": files | {"content": broken}}, 422),
+        Case({"files": files, "data": {"alpha": "2"}}, 422),
+        Case({"files": {"content": files["content"]}, "data": {"style_id": "unknown"}}, 404),
     ]
-    return made
+    return made + 3 * bad
 
 
 class Soak:
     """The clients and what they found.
 
     Attributes:
-        found: how often an answer was right, retried, lost, or wrong.
+        phase: what goes on now; outcomes and seconds are kept for each.
+        found: how often an answer was right, retried, lost, or wrong, in each phase.
+        seconds: what good requests took, in each phase.
     """
 
-    def __init__(self, client: httpx.Client, cases: list[Case], requests: int) -> None:
-        self.client = client
-        self.cases = cases
-        self.requests = requests
-        self.found: Counter[str] = Counter()
-        self.done = 0
+    def __init__(
+        self, client: httpx.Client, cases: list[Case], over: Callable[[int], bool], pause: float = 0
+    ) -> None:
+        """Send nothing yet.
+
+        Args:
+            client: sends the requests.
+            cases: which ones, in turn.
+            over: from the number of the next request to whether there have been enough.
+            pause: seconds that each client waits between its requests.
+        """
+        self.client, self.cases, self.over, self.pause = client, cases, over, pause
+        self.phase = CALM
+        self.found: dict[str, Counter[str]] = defaultdict(Counter)
+        self.seconds: dict[str, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         self._numbers = itertools.count()
 
     def work(self) -> None:
         """Send requests until there have been enough."""
-        while (number := next(self._numbers)) < self.requests:
-            outcome = self._send(self.cases[number % len(self.cases)])
+        while not self.over(number := next(self._numbers)):
+            phase, case = self.phase, self.cases[number % len(self.cases)]
+            started = time.monotonic()
+            outcome = self._send(case)
             with self._lock:
-                self.found[outcome] += 1
-                self.done += 1
+                self.found[phase][outcome] += 1
+                if case.expected is not None:
+                    self.seconds[phase].append(time.monotonic() - started)
+            time.sleep(self.pause)
 
     def _send(self, case: Case) -> str:
         deadline = time.monotonic() + RETRY_SECONDS
@@ -101,7 +142,7 @@ class Soak:
             if response is not None and response.status_code != 503:
                 return "right" if is_right(case, response) else f"wrong ({response.status_code})"
             with self._lock:
-                self.found["retried"] += 1
+                self.found[self.phase]["retried"] += 1
             time.sleep(0.2)
         return "lost"
 
@@ -115,20 +156,35 @@ def is_right(case: Case, response: httpx.Response) -> bool:
     return np.array_equal(np.asarray(read_image(response.content)), case.expected)
 
 
-def memory(url: str) -> float:
-    """Return the server's resident memory in MiB."""
-    text = httpx.get(f"{url}/metrics").text
-    return next(
-        float(line.removeprefix(MEMORY)) / 2**20
-        for line in text.splitlines()
-        if line.startswith(MEMORY)
-    )
+def memory(pid: int) -> tuple[float, float]:
+    """Return the resident MiB of a server's process, and of those that it has started."""
+    own, *children = [resident(each) for each in (pid, *processes_of(pid))]
+    return own, sum(children)
 
 
-def wait(condition: Callable[[], bool]) -> None:
-    """Return once a condition holds."""
-    while not condition():
-        time.sleep(0.01)
+def resident(pid: int) -> float:
+    """Return the resident MiB of a process; 0 where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def report(soak: Soak, memories: Memories) -> None:
+    """Print what was found in each phase."""
+    phases = list(soak.found)
+    outcomes = sorted({outcome for found in soak.found.values() for outcome in found})
+    print(f"| measure | {' | '.join(phases)} |\n|---|{'---|' * len(phases)}")
+    for outcome in outcomes:
+        print(f"| {outcome} | {' | '.join(str(soak.found[each][outcome]) for each in phases)} |")
+    for share in (50, 99, 100):
+        values = [f"{np.percentile(soak.seconds[each], share):.2f} s" for each in phases]
+        print(f"| good requests, percentile {share} | {' | '.join(values)} |")
+    for name, number in (("server", 0), ("decoding processes", 1)):
+        for label, choose in (("first", lambda x: x[0]), ("last", lambda x: x[-1]), ("most", max)):
+            values = [f"{choose([m[number] for m in memories[each]]):.0f}" for each in phases]
+            print(f"| resident MiB of the {name}, {label} | {' | '.join(values)} |")
 
 
 def main() -> None:
@@ -136,41 +192,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pause", type=float, default=0)
     parser.add_argument("--restarts", type=int, default=2)
+    parser.add_argument("--attack", action="store_true")
     args = parser.parse_args()
     server = Server()
     server.start()
     made = cases(Stylizer.load())
-    begun = time.perf_counter()
+    seconds = 60 * args.minutes
+    end = time.monotonic() + seconds
     with (
-        httpx.Client(base_url=server.url, timeout=30) as client,
+        httpx.Client(base_url=server.url, timeout=RETRY_SECONDS) as client,
         ThreadPoolExecutor(args.clients) as pool,
+        contextlib.ExitStack() as attacks,
     ):
-        soak = Soak(client, made, args.requests)
+        soak = Soak(client, made, lambda _: time.monotonic() >= end, args.pause)
         clients = [pool.submit(soak.work) for _ in range(args.clients)]
-        wait(lambda: soak.done >= args.requests // 10)
-        early = memory(server.url)
+        memories: Memories = defaultdict(list)
+
+        def wait_until(moment: float) -> None:
+            while time.monotonic() < moment:
+                time.sleep(SAMPLE_SECONDS)
+                memories[soak.phase].append(memory(server.pid))
+
         for restart in range(args.restarts):
-            target = args.requests * (restart + 1) // (args.restarts + 1)
-            wait(lambda target=target: soak.done >= target)  # type: ignore[misc]
+            wait_until(end - seconds * (1 - (restart + 1) / (args.restarts + 1)))
             server.stop()
             server.start()
+        if args.attack:
+            wait_until(end - ATTACKED_SHARE * seconds)
+            target = Target(server.port, server.pid)
+            attacks.enter_context(attacking(target))
+            soak.phase = ATTACKED
+        wait_until(end)
         for each in clients:
             each.result()
-    seconds = time.perf_counter() - begun
-    late = memory(server.url)
-    server.stop()
-    print("| measure | value |")
-    print("|---|---|")
-    print(f"| requests | {args.requests} by {args.clients} clients in {seconds:.0f} s |")
-    for outcome, count in sorted(soak.found.items()):
-        print(f"| {outcome} | {count} |")
-    print(f"| restarts by SIGTERM, each with exit code 0 | {args.restarts} |")
-    if not args.restarts:
-        print(f"| resident MiB after a tenth of them, and after all | {early:.0f}, {late:.0f} |")
-    sys.exit(0 if soak.found["right"] == args.requests else 1)
+    server.close()
+    report(soak, memories)
+    found = sum(soak.found.values(), Counter[str]())
+    sys.exit(0 if set(found) <= {"right", "retried"} else 1)
 
 
 if __name__ == "__main__":

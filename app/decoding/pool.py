@@ -7,9 +7,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
+from typing import IO, Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from PIL import Image
@@ -28,6 +28,8 @@ BYTES_BESIDE = 128 * 2**20
 SHARE_OF_MEMORY = 0.25
 # A process may be ended from outside while it decodes a sound picture.
 ATTEMPTS = 2
+# Seconds in which a decode may end by itself once its request is over: a new process takes longer.
+GRACE = 0.5
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
@@ -72,13 +74,18 @@ class Decoders:
         self._free = asyncio.Semaphore(self.count)
         self._long = asyncio.Semaphore(max(1, self.count - 1))
         self._limiter = CapacityLimiter(2 * self.count)
-        self._starting: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Start the processes, so that no picture waits for that."""
-        task = asyncio.create_task(self._start())
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
+        self._begin(self._start())
+
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Return a task that goes on when the one that began it is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _start(self) -> None:
         # All at once: one that has started would otherwise take the turn of the next.
@@ -86,8 +93,8 @@ class Decoders:
         await asyncio.gather(*turns, return_exceptions=True)
 
     async def close(self) -> None:
-        """Wait for processes that are about to start; all of them end with the event loop."""
-        await asyncio.gather(*self._starting)
+        """Wait for what has begun; the processes end with the event loop."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Decoded:
         """Return the picture of an uploaded file, and its metadata.
@@ -102,16 +109,26 @@ class Decoders:
             AdainError: the file is no picture that can be read, or takes too much.
         """
         with naming(field):
-            async with self._free:
-                decoded = await self._attempt(file, read, quick=True)
-            if decoded is None:
-                async with self._long, self._free:
-                    decoded = await self._attempt(file, read, quick=False)
+            task = self._begin(self._decode_in_turn(file, read))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                asyncio.get_running_loop().call_later(GRACE, task.cancel)
+                raise
+
+    async def _decode_in_turn(self, file: BinaryIO, read: worker.Read) -> Decoded:
+        async with self._free:
+            decoded = await self._attempt(file, read, quick=True)
+        if decoded is None:
+            async with self._long, self._free:
+                decoded = await self._attempt(file, read, quick=False)
         assert decoded is not None
         return decoded
 
     async def _attempt(self, file: BinaryIO, read: worker.Read, *, quick: bool) -> Decoded | None:
         for _ in range(ATTEMPTS):
+            # anyio loses a process that is cancelled while it starts: so it has started before.
+            await asyncio.shield(self._begin(self._in_process(worker.prepare)))
             started = time.monotonic()
             try:
                 return await self._decode(file, read, quick)

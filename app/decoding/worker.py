@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from model.errors import ImageTooLargeError
-from model.file_structure import count_scans
+from model.file_structure import check_structure, count_scans
 from model.formats import READ_FORMATS
 from model.metadata import Metadata, read_metadata
 
@@ -25,6 +27,8 @@ Read = Callable[[bytes], Image.Image]
 # A picture of more pixels, or a JPEG of more scans, may take long: half a second and more.
 QUICK_PIXELS = 16_000_000
 QUICK_SCANS = 16
+# By how much such a picture stands back behind the painting of others (nice(2)).
+NICENESS = 10
 
 
 class Limits(NamedTuple):
@@ -67,9 +71,15 @@ def decode(
     bound(limits)
     try:
         data = path.read_bytes()
-        if quick and not is_quick(data):
+        if is_quick(data):
+            picture = read(data)
+        elif quick:
             return None
-        picture, metadata = read(data), read_metadata(data)
+        else:
+            # The priority is that of a thread, and can't be raised again.
+            with ThreadPoolExecutor(1, initializer=lower_priority) as thread:
+                picture = thread.submit(read, data).result()
+        metadata = read_metadata(data)
         path.write_bytes(picture.tobytes())
     except MemoryError as error:
         raise ImageTooLargeError(
@@ -86,11 +96,18 @@ def is_quick(data: bytes) -> bool:
     What cannot be read is found out soon.
     """
     try:
+        check_structure(data)  # opening a PNG goes through its chunks
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             scans = count_scans(data) if image.format == "JPEG" else 1
             return image.width * image.height <= QUICK_PIXELS and scans <= QUICK_SCANS
     except Exception:  # of any kind, as in `read_image`, which tells the user
         return True
+
+
+def lower_priority() -> None:
+    """Let what else runs on the machine go before this thread, where the system can."""
+    if sys.platform == "linux":  # elsewhere it would be the process
+        os.nice(NICENESS)
 
 
 def bound(limits: Limits) -> None:

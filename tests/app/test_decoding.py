@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import itertools
 import os
 import signal
 import struct
@@ -164,6 +166,7 @@ def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await decoders.decode("content", io.BytesIO(b"x"), ticking)
+        await asyncio.sleep(1)
         last = (tmp_path / "beat").stat().st_mtime_ns
         await asyncio.sleep(0.5)
         assert (tmp_path / "beat").stat().st_mtime_ns == last
@@ -171,6 +174,31 @@ def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with_decoders(work)
+
+
+def test_requests_that_leave_while_processes_start_lose_none() -> None:
+    async def work(decoders: Decoders) -> None:
+        async def leave(seconds: float) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await decoders.decode("content", io.BytesIO(b"x"), doze)
+
+        for seconds in (0.03, 0.05, 0.05, 0.05, 0.08, 0.08, 0.08):
+            await asyncio.gather(*(leave(seconds) for _ in range(4)))
+        await decoders.decode("content", io.BytesIO(encoded(photo(), "PNG")), read_any)
+        assert len(set(decoding_processes()) - others) <= 2 * decoders.count
+
+    others = set(decoding_processes())
+    with_decoders(work)
+
+
+def decoding_processes() -> list[str]:
+    found = [file.read_text().split() for file in Path("/proc/self/task").glob("*/children")]
+    return [
+        process
+        for process in itertools.chain(*found)
+        if b"anyio.to_process" in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
 
 
 def import_this_module() -> None:
