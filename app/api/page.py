@@ -13,8 +13,8 @@ FOLDER = str(files("app") / "page")
 HEADERS = {
     # No other origins, nothing inline; blob: is for pictures that stay in the browser.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     # The browser revalidates every time, so it sees a new version at once.
     "Cache-Control": "no-cache",
@@ -35,8 +35,14 @@ def register(app: FastAPI) -> None:
     """Serve the page at / and its files under /page."""
     app.mount("/page", PageFiles(directory=FOLDER))
     app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/worker.js", worker, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 async def page() -> FileResponse:
     """Return the page."""
     return FileResponse(f"{FOLDER}/index.html", headers=HEADERS)
+
+
+async def worker() -> FileResponse:
+    """Return the page's service worker; its place decides what it may answer: everything here."""
+    return FileResponse(f"{FOLDER}/worker.js", headers=HEADERS)

@@ -89,6 +89,18 @@ export const deleteStyle = (id) => send(`${STYLES}/${id}`, { method: "DELETE", k
 
 export const limits = async () => (await send("v1/limits")).json();
 
+/** Return a picture as PNG, `longest` pixels long: the service can read more formats than browsers. */
+export async function convertByService(file, longest) {
+  const dot = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+  const body = new FormData();
+  body.append("content", file);
+  body.append("style", await new Promise((resolve) => dot.toBlob(resolve)));
+  // Nothing of the style: the content as it is.
+  const fields = { alpha: 0, style_size: 64, size: longest, format: "png" };
+  for (const [name, value] of Object.entries(fields)) body.append(name, value);
+  return (await send("v1/stylize", { method: "POST", body })).blob();
+}
+
 /**
  * Stylize: resolves to the picture and the seconds that it took.
  *

@@ -28,6 +28,19 @@ export class Controls {
     $("style-size-value").textContent = $("style-size").value;
   }
 
+  /** Return what is set, for `restore`. */
+  state() {
+    const values = ["alpha", "detail", "style-size", "size"].map((id) => [id, $(id).value]);
+    return { ...Object.fromEntries(values), "preserve-color": $("preserve-color").checked };
+  }
+
+  /** Set what `state` returned. */
+  restore({ "preserve-color": preserve, ...values }) {
+    for (const [id, value] of Object.entries(values)) $(id).value = value;
+    $("preserve-color").checked = preserve;
+    this.show();
+  }
+
   /** Offer no size that the service does not paint, and a refinement only where it does that. */
   async fitLimits() {
     const { max_size: largest, max_refine_seconds: most } = await limits().catch(() => ({}));

@@ -3,6 +3,10 @@
 import { Content } from "./content.js";
 import { Controls } from "./controls.js";
 import { $, debounce, showError } from "./dom.js";
+import { takeFiles } from "./files.js";
+import { History } from "./history.js";
+import { install, takeShared } from "./install.js";
+import { listenToKeys } from "./keys.js";
 import { Mask } from "./mask.js";
 import { Painting, setState } from "./painting.js";
 import { describe } from "./request.js";
@@ -14,10 +18,11 @@ const DEBOUNCE_MILLISECONDS = 250;
 const viewer = new Viewer();
 const content = new Content(viewer);
 const controls = new Controls();
-const painting = new Painting(viewer, controls);
+const painting = new Painting(viewer, controls, keep);
 const render = debounce(() => paint(), DEBOUNCE_MILLISECONDS);
 const styles = new Styles(() => { showRegions(); render(); });
 const mask = new Mask(render);
+const past = new History({ show: bringBack, compare: (result) => viewer.compare(result?.blob) });
 
 new Share(() => painting.result);
 
@@ -30,6 +35,7 @@ async function openContent(file, name) {
   }
   const { result } = painting;
   painting.clear();
+  past.setCompared(null);
   mask.reset();
   await content.open(file, name, result);
   showWork();
@@ -59,7 +65,6 @@ async function paint(refine = 0) {
   const failure = await painting.paint(
     () => describe({ content, styles: styles.chosen, controls, masksOf }, refine), refine);
   if (failure) showProblem(failure);
-  else if (painting.result) content.accept();
 }
 
 /** Return the masks of two styles, in their order; none where nothing is painted on. */
@@ -68,6 +73,33 @@ async function masksOf(ordered) {
   const files = await mask.files(...content.picture.sentSize);
   return ordered.map((style) => files[styles.chosen.indexOf(style)]);
 }
+
+/** Keep a result with all that it takes to go on from it. */
+function keep(result) {
+  content.accept();
+  const chosen = styles.chosen.map(({ key, weight }) => ({ key, weight }));
+  const { file, name: fileName } = content.picture;
+  past.add(Object.assign(result, { file, fileName, controls: controls.state(), styles: chosen, strokes: [...mask.strokes] }));
+}
+
+/** Show a result of before, with its content, controls and styles. */
+async function bringBack(result) {
+  painting.cancel();
+  render.cancel();
+  controls.restore(result.controls);
+  if (result.file !== content.picture?.file) {
+    past.setCompared(null);
+    await content.open(result.file, result.fileName);
+  } else await content.fit();
+  styles.restore(result.styles);
+  mask.restore(result.strokes);
+  showWork();
+  await painting.show(result);
+  setState("done", "As it was painted before.");
+}
+
+/** Return a result as a file, to be used as a style. */
+const asFile = ({ blob, name }) => new File([blob], `${name}.png`, { type: blob.type });
 
 /** Show what went wrong beside what caused it; what cannot be read makes way for what was there. */
 function showProblem({ problem, request }) {
@@ -109,40 +141,22 @@ $("size").onchange = async () => {
 $("again").onclick = () => paint();
 $("refine").onclick = () => paint(controls.refineSeconds);
 
-// Files: picked, dropped or pasted
-
-for (const button of document.querySelectorAll("[data-pick]")) {
-  button.onclick = () => $(`pick-${button.dataset.pick}`).click();
-}
-for (const [id, open] of [["content", openContent], ["camera", openContent], ["style", (f) => styles.addOwn(f)]]) {
-  $(`pick-${id}`).onchange = ({ target }) => {
-    if (target.files[0]) open(target.files[0]);
-    target.value = ""; // the same file may be chosen again
-  };
-}
+takeFiles({
+  openContent,
+  addStyle: (file) => styles.addOwn(file),
+  resultOf: (transfer) => { const found = past.find(transfer); return found && asFile(found); },
+});
 $("sample").onclick = async () => openContent(await (await fetch("page/sample.webp")).blob(), "harbour.webp");
 
-const isStyle = (target) => Boolean(target.closest?.("#styles"));
-const open = (file, target) => (isStyle(target) ? styles.addOwn(file) : openContent(file));
-
-addEventListener("dragover", (event) => {
-  if (![...event.dataTransfer.types].includes("Files")) return;
-  event.preventDefault();
-  $("drop-hint").hidden = false;
-  $("drop-hint").textContent = isStyle(event.target) ? "Drop as a style" : "Drop as the picture";
-});
-addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop-hint").hidden = true; });
-addEventListener("drop", (event) => {
-  event.preventDefault(); // a file that misses must not replace the page
-  $("drop-hint").hidden = true;
-  const [file] = event.dataTransfer.files;
-  if (file) open(file, event.target);
-});
-addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) open(file, document.activeElement);
-});
+$("as-style").onclick = () => styles.addOwn(asFile(painting.result));
+listenToKeys();
+install();
 
 showRegions();
 controls.fitLimits();
-styles.load().then(render);
+past.load();
+styles.load().then(async () => {
+  const shared = await takeShared();
+  if (shared) openContent(shared);
+  else render();
+});

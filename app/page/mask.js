@@ -44,6 +44,13 @@ export class Mask {
     this.showState();
   }
 
+  /** Bring back the strokes of a result of before; nothing is painted. */
+  restore(strokes) {
+    this.strokes = [...strokes];
+    this.draw(this.canvas, TINT);
+    this.showState();
+  }
+
   get empty() {
     return !this.strokes.length;
   }

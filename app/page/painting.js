@@ -7,8 +7,9 @@ export class Painting {
   #asked = null; // the AbortController of the request in work
   #enough = null; // the AbortController that ends its refinement with the picture so far
 
-  constructor(viewer, controls) {
-    Object.assign(this, { viewer, controls });
+  /** `onResult` hears of each result that is painted. */
+  constructor(viewer, controls, onResult) {
+    Object.assign(this, { viewer, controls, onResult });
     this.result = null; // { blob, name, curl, cli, python, masks } of the picture that is shown
     $("cancel").onclick = () => this.cancel();
     $("enough").onclick = () => this.#enough.abort();
@@ -56,6 +57,7 @@ export class Painting {
       if (this.#asked !== asked) return null; // a later change is being painted
       const { name, masks, curl, cli, python } = request;
       await this.show({ blob, name, masks, curl, cli, python });
+      this.onResult(this.result);
       $("refine").hidden = !this.controls.refineSeconds;
       setState("done", `Painted in ${seconds.toFixed(1)} seconds.`);
     } catch (problem) {

@@ -69,6 +69,15 @@ export class Styles {
     this.changed();
   }
 
+  /** Choose the styles of a result of before, where they are still there; nothing is painted. */
+  restore(wanted) {
+    const found = wanted.map(({ key }) => this.all.find((style) => style.key === key));
+    if (found.some((style) => !style)) return;
+    found.forEach((style, i) => { style.weight = wanted[i].weight; });
+    this.chosen = found;
+    this.show();
+  }
+
   /** Use this style alone. */
   choose(style) {
     style.weight = 1;

@@ -11,12 +11,28 @@ export class Viewer {
   /** Show a new content; one that the browser cannot read shows nothing until it is painted. */
   async showBefore(url) {
     this.hideAfter();
-    this.readable = Boolean(url);
+    this.content = url;
+    await this.showLeft();
+    if (url && !this.compared) this.measure($("before"));
+  }
+
+  /** Show a result in place of the content, to compare the current one with it; none ends that. */
+  async compare(blob) {
+    if (this.compared) URL.revokeObjectURL(this.compared);
+    this.compared = blob && URL.createObjectURL(blob);
+    $("before").alt = blob ? "The result to compare with" : "The picture as it was";
+    await this.showLeft();
+    $("split").hidden = $("divider").hidden = $("after").hidden || $("before").hidden;
+    $("split").value = blob ? 50 : 0;
+    this.split($("split").valueAsNumber);
+  }
+
+  async showLeft() {
+    const url = this.compared ?? this.content;
     $("before").hidden = !url;
     if (!url) return;
     $("before").src = url;
     await $("before").decode().catch(() => {});
-    this.measure($("before"));
   }
 
   /**
@@ -32,7 +48,7 @@ export class Viewer {
     $("after").src = url;
     $("after").hidden = false;
     if (old.startsWith("blob:")) URL.revokeObjectURL(old);
-    $("split").hidden = $("divider").hidden = !this.readable;
+    $("split").hidden = $("divider").hidden = $("before").hidden;
     if (!preview) this.measure(image);
     this.split($("split").valueAsNumber);
   }

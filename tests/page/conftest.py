@@ -17,6 +17,7 @@ from benchmarks.page import CHROMIUM, OPTIONS
 from model import Stylizer
 from model.images import read_image
 from tests.conftest import serving
+from tests.pictures import encoded, photo
 
 
 @pytest.fixture(scope="package")
@@ -156,3 +157,11 @@ def visit(browser: Browser, server: httpx.Client) -> Iterator[Callable[..., Visi
 @pytest.fixture
 def visitor(visit: Callable[..., Visitor]) -> Visitor:
     return visit()
+
+
+@pytest.fixture
+def painted(visitor: Visitor) -> Visitor:
+    """A visitor who has a picture in the first style."""
+    picture = encoded(photo())
+    visitor.painted(lambda: visitor.pick("content", "my photo.png", picture))
+    return visitor

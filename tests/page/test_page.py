@@ -25,13 +25,6 @@ PHOTO = encoded(photo())
 NAMES = [each.name for each in reversed(PAINTINGS)]
 
 
-@pytest.fixture
-def painted(visitor):
-    """A visitor who has a picture in the first style."""
-    visitor.painted(lambda: visitor.pick("content", "my photo.png", PHOTO))
-    return visitor
-
-
 def tile(visitor, name):
     return visitor.page.locator("#library li").filter(has_text=name).locator(".tile")
 
@@ -306,10 +299,14 @@ def test_a_broken_first_picture_leaves_the_welcome(visitor):
     assert not visitor.page.is_visible("#content-error")
 
 
-def test_a_picture_that_only_the_server_can_read(visitor):
-    result = visitor.painted(lambda: visitor.pick("content", "c.tif", encoded(photo(), "TIFF")))
+@pytest.mark.parametrize(("name", "format"), [("c.tif", "TIFF"), ("c.heic", "HEIF")])
+def test_a_picture_that_only_the_server_can_read(visitor, name, format):
+    data = encoded(photo(), format)
+    result = visitor.painted(lambda: visitor.pick("content", name, data))
     assert max(result.size) == 768, "scaled to the chosen size, as it could not be measured"
-    assert not visitor.page.is_visible("#divider")
+    assert visitor.page.is_visible("#divider")
+    width = "document.getElementById('before').naturalWidth"
+    assert visitor.page.evaluate(width) == 768, "the picture as it was is shown beside"
 
 
 def test_a_server_that_stops_costs_no_picture(visit, serve, tmp_path):
@@ -540,6 +537,7 @@ def axe(visitor):
 LOOKS = {
     "light": {},
     "dark": {"color_scheme": "dark"},
+    "contrast": {"forced_colors": "active"},
     "narrow": {"viewport": {"width": 360, "height": 780}, "has_touch": True, "is_mobile": True},
 }
 
