@@ -1,6 +1,7 @@
 // The service's HTTP API. Every failure is a Problem: what was wrong, and which field caused it.
 
 import { $ } from "./dom.js";
+import { t } from "./language.js";
 
 const STYLES = "v1/styles";
 const POLL_MILLISECONDS = 250;
@@ -20,12 +21,12 @@ export class Problem extends Error {
       const code = type.split(":").pop();
       return new Problem(detail, { code, field, retryAfter: Number(retryAfter) || 1 });
     } catch {
-      return new Problem(`The server answered ${status}, and not as this page expects.`);
+      return new Problem(t("The server answered {status}, and not as this page expects.", { status }));
     }
   }
 }
 
-const unreachable = () => new Problem("The server cannot be reached. Your pictures are still here.");
+const unreachable = () => new Problem(t("The server cannot be reached. Your pictures are still here."));
 
 const keyHeaders = () => {
   const key = sessionStorage.getItem(KEY);

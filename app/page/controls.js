@@ -2,6 +2,7 @@
 
 import { $ } from "./dom.js";
 import { limits } from "./api.js";
+import { t } from "./language.js";
 
 const REFINE_SECONDS = 20;
 
@@ -62,6 +63,6 @@ export class Controls {
 
 /** Return how much of the picture is kept: "bold +40" for more of the style, "fine +40" for less. */
 function detailInWords(value) {
-  if (!value) return "balanced";
-  return value < 0 ? `bold +${-value}` : `fine +${value}`;
+  if (!value) return t("balanced");
+  return value < 0 ? t("bold +{n}", { n: -value }) : t("fine +{n}", { n: value });
 }

@@ -2,6 +2,7 @@
 
 import { $ } from "./dom.js";
 import { RESULT_TYPE } from "./history.js";
+import { t } from "./language.js";
 
 const isStyle = (target) => Boolean(target.closest?.("#styles"));
 
@@ -23,7 +24,7 @@ export function takeFiles({ openContent, addStyle, resultOf }) {
     if (!types.includes("Files") && !types.includes(RESULT_TYPE)) return;
     event.preventDefault();
     $("drop-hint").hidden = false;
-    $("drop-hint").textContent = isStyle(event.target) ? "Drop as a style" : "Drop as the picture";
+    $("drop-hint").textContent = isStyle(event.target) ? t("Drop as a style") : t("Drop as the picture");
   });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop-hint").hidden = true; });
   addEventListener("dragend", () => { $("drop-hint").hidden = true; });

@@ -1,6 +1,7 @@
 // The results of before, kept in this browser: shown again, compared, and used as styles.
 
 import { $, element } from "./dom.js";
+import { t } from "./language.js";
 import { addRecord, deleteRecord, readRecords } from "./storage.js";
 
 export const RESULT_TYPE = "application/x-adain-result";
@@ -104,7 +105,7 @@ export class History {
     if (result !== this.current && this.current) {
       const compared = result === this.compared;
       const compare = element("button", { type: "button", className: "add", "aria-pressed": compared }, "⇔");
-      compare.setAttribute("aria-label", `Compare with ${label}`);
+      compare.setAttribute("aria-label", t("Compare with {name}", { name: label }));
       compare.onclick = () => this.setCompared(compared ? null : result);
       tile.append(compare);
     }

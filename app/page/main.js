@@ -7,6 +7,7 @@ import { takeFiles } from "./files.js";
 import { History } from "./history.js";
 import { install, takeShared } from "./install.js";
 import { listenToKeys } from "./keys.js";
+import { t, translateDocument } from "./language.js";
 import { Mask } from "./mask.js";
 import { Painting, setState } from "./painting.js";
 import { describe } from "./request.js";
@@ -15,6 +16,7 @@ import { Styles } from "./styles.js";
 import { Viewer } from "./viewer.js";
 
 const DEBOUNCE_MILLISECONDS = 250;
+translateDocument();
 const viewer = new Viewer();
 const content = new Content(viewer);
 const controls = new Controls();
@@ -30,8 +32,8 @@ new Share(() => painting.result);
 async function openContent(file, name) {
   showError("content-error");
   if (file.type && !file.type.startsWith("image/")) {
-    const kind = `${file.name || "This"} is no picture (${file.type}): choose a JPEG, PNG, WebP, …`;
-    return showError("content-error", kind);
+    const values = { name: file.name || file.type, type: file.type };
+    return showError("content-error", t("{name} is no picture ({type}): choose a JPEG, PNG, WebP, …", values));
   }
   const { result } = painting;
   painting.clear();
@@ -95,7 +97,7 @@ async function bringBack(result) {
   mask.restore(result.strokes);
   showWork();
   await painting.show(result);
-  setState("done", "As it was painted before.");
+  setState("done", t("As it was painted before."));
 }
 
 /** Return a result as a file, to be used as a style. */
@@ -104,7 +106,7 @@ const asFile = ({ blob, name }) => new File([blob], `${name}.png`, { type: blob.
 /** Show what went wrong beside what caused it; what cannot be read makes way for what was there. */
 function showProblem({ problem, request }) {
   const [kind, number] = (problem.field ?? "").split(" ");
-  setState("failed", "Not painted.");
+  setState("failed", t("Not painted."));
   if (kind === "content") {
     showError("content-error", problem.message);
     restoreContent();
@@ -127,8 +129,8 @@ function showRegions() {
   const ready = content.readable && styles.chosen.length === 2;
   $("regions").hidden = !ready;
   $("regions-hint").textContent = ready
-    ? "Paint where the second style goes; the first keeps the rest."
-    : "Add a second style (+) to give each its own part of the picture.";
+    ? t("Paint where the second style goes; the first keeps the rest.")
+    : t("Add a second style (+) to give each its own part of the picture.");
   if (!ready) mask.open(false);
   styles.chosen.forEach((style, i) => { if (i < 2) $(`brush-${i}`).textContent = style.name; });
 }

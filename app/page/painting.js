@@ -2,6 +2,7 @@
 
 import { stylize } from "./api.js";
 import { $, showError } from "./dom.js";
+import { digits, t } from "./language.js";
 
 export class Painting {
   #asked = null; // the AbortController of the request in work
@@ -59,10 +60,10 @@ export class Painting {
       await this.show({ blob, name, masks, curl, cli, python });
       this.onResult(this.result);
       $("refine").hidden = !this.controls.refineSeconds;
-      setState("done", `Painted in ${seconds.toFixed(1)} seconds.`);
+      setState("done", t("Painted in {n} seconds.", { n: digits(seconds, 1) }));
     } catch (problem) {
       if (this.#asked !== asked) return null;
-      if (problem.name === "AbortError") setState("cancelled", "Cancelled.");
+      if (problem.name === "AbortError") setState("cancelled", t("Cancelled."));
       else failure = { problem, request };
       if (refine && this.result) await this.viewer.showAfter(this.result.blob); // for a preview
       $("again").hidden = false;
@@ -76,16 +77,16 @@ export class Painting {
   #showPreview(fraction, blob) {
     this.viewer.showAfter(blob, { preview: true });
     showStage("refining");
-    $("status").textContent = `Refining… ${Math.round(100 * fraction)} %`;
+    $("status").textContent = t("Refining… {n} %", { n: Math.round(100 * fraction) });
   }
 }
 
 function showStage(stage, amount) {
   const texts = {
-    uploading: `Uploading… ${Math.round(100 * (amount ?? 0))} %`,
-    queued: amount ? `In the queue, ${amount} before you…` : "In the queue…",
-    painting: "Painting…",
-    refining: "Refining…",
+    uploading: t("Uploading… {n} %", { n: Math.round(100 * (amount ?? 0)) }),
+    queued: amount ? t("In the queue, {n} before you…", { n: amount }) : t("In the queue…"),
+    painting: t("Painting…"),
+    refining: t("Refining…"),
   };
   setState(stage, texts[stage]);
   $("enough").hidden = stage !== "refining";

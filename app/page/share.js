@@ -1,6 +1,7 @@
 // Taking a result along: as a file, to the clipboard, or as a command that gives the same.
 
 import { $, element, showError } from "./dom.js";
+import { t } from "./language.js";
 import { convert } from "./pictures.js";
 
 const EXTENSION = { png: "png", jpeg: "jpg", webp: "webp" };
@@ -34,11 +35,11 @@ export class Share {
 
   async copy() {
     if (!navigator.clipboard?.write) {
-      throw new Error("This browser copies pictures only over https or on localhost: download it.");
+      throw new Error(t("This browser copies pictures only over https or on localhost: download it."));
     }
     const { blob } = this.current();
     await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
-    $("status").textContent = "The picture is in the clipboard.";
+    $("status").textContent = t("The picture is in the clipboard.");
   }
 
   showCurl() {
@@ -46,7 +47,7 @@ export class Share {
     this.showKind();
     $("curl-masks").hidden = !masks.length;
     $("curl-masks").replaceChildren(...masks.map((blob, i) => {
-      const button = element("button", { type: "button" }, `Download mask-${i + 1}.png`);
+      const button = element("button", { type: "button" }, t("Download {file}", { file: `mask-${i + 1}.png` }));
       button.onclick = () => save(blob, `mask-${i + 1}.png`);
       return button;
     }));
@@ -65,7 +66,7 @@ export class Share {
     } catch {
       document.execCommand("copy"); // where the page is served over plain http
     }
-    $("curl-done").textContent = "Copied.";
+    $("curl-done").textContent = t("Copied.");
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { deleteStyle, listStyles, renameStyle, saveStyle } from "./api.js";
 import { $, element, showError } from "./dom.js";
+import { t } from "./language.js";
 import { readPicture, shrinkShortest } from "./pictures.js";
 import { toast } from "./toast.js";
 
@@ -28,7 +29,7 @@ export class Styles {
   /** Load the library; own styles and what is chosen stay. */
   async load() {
     $("library-again").hidden = true;
-    $("library-state").textContent = "Loading the styles…";
+    $("library-state").textContent = t("Loading the styles…");
     try {
       const own = this.all.filter((style) => !style.id);
       const known = new Map(this.all.map((style) => [style.id, style]));
@@ -36,7 +37,7 @@ export class Styles {
       const saved = listed.map((each) => Object.assign(known.get(each.id) ?? newSaved(each), each));
       this.all = [...own, ...saved];
       const count = saved.length;
-      $("library-state").textContent = count ? "" : "No style is saved yet: drop your own.";
+      $("library-state").textContent = count ? "" : t("No style is saved yet: drop your own.");
       this.chosen = this.chosen.filter((style) => this.all.includes(style));
       if (!this.chosen.length && saved.length) this.chosen = [saved[0]];
     } catch (problem) {
@@ -91,7 +92,7 @@ export class Styles {
     if (this.chosen.includes(style)) {
       if (this.chosen.length > 1) this.chosen = this.chosen.filter((each) => each !== style);
     } else if (this.chosen.length >= MAX_CHOSEN) {
-      showError("style-error", `At most ${MAX_CHOSEN} styles mix: take one out first.`);
+      showError("style-error", t("At most {n} styles mix: take one out first.", { n: MAX_CHOSEN }));
       return;
     } else {
       style.weight = 1;
@@ -112,7 +113,7 @@ export class Styles {
     );
     $("chosen").replaceChildren(...this.chosen.map((style) => this.makeChosen(style)));
     $("chosen-title").hidden = !this.chosen.length;
-    $("chosen-title").textContent = this.chosen.length > 1 ? "Mix" : "Chosen";
+    $("chosen-title").textContent = this.chosen.length > 1 ? t("Mix") : t("Chosen");
     this.pad.show();
   }
 
@@ -133,11 +134,11 @@ export class Styles {
   updateTile(tile, style) {
     const [use, add] = tile.children;
     const chosen = this.chosen.includes(style);
-    use.lastChild.textContent = style.id ? style.name : `${style.name} (yours)`;
+    use.lastChild.textContent = style.id ? style.name : t("{name} (yours)", style);
     use.setAttribute("aria-pressed", chosen);
     add.textContent = chosen ? "−" : "+";
     add.hidden = !this.chosen.length || (chosen && this.chosen.length === 1);
-    add.setAttribute("aria-label", `${chosen ? "Take" : "Add"} ${style.name} ${chosen ? "out of" : "to"} the mix`);
+    add.setAttribute("aria-label", chosen ? t("Take {name} out of the mix", style) : t("Add {name} to the mix", style));
     return tile;
   }
 
@@ -154,10 +155,10 @@ export class Styles {
     };
     const edit = (label, save) => () => item.append(this.makeNaming(style, label, save));
     if (style.id) {
-      action("Rename", edit("New name", (text) => this.rename(style, text)));
-      action("Delete", () => this.remove(style));
+      action(t("Rename"), edit(t("New name"), (text) => this.rename(style, text)));
+      action(t("Delete"), () => this.remove(style));
     } else {
-      action("Save to the library", edit("Name", (text) => this.save(style, text)));
+      action(t("Save to the library"), edit(t("Name"), (text) => this.save(style, text)));
     }
     item.append(actions);
     return item;
@@ -166,7 +167,7 @@ export class Styles {
   makeWeight(style) {
     const slider = element("input", { type: "range", min: 0, max: 100, className: "weight" });
     slider.value = Math.round(100 * style.weight);
-    slider.setAttribute("aria-label", `Share of ${style.name}`);
+    slider.setAttribute("aria-label", t("Share of {name}", style));
     slider.oninput = () => {
       style.weight = slider.valueAsNumber / 100;
       this.pad.hideKnob();
@@ -187,8 +188,8 @@ export class Styles {
     $("chosen").querySelectorAll("form").forEach((form) => form.remove());
     const input = element("input", { type: "text", value: style.name.slice(0, 80), maxLength: 80, required: true });
     const error = element("p", { className: "error", role: "alert", hidden: true });
-    const cancel = element("button", { type: "button" }, "Cancel");
-    const submit = element("button", { className: "primary" }, "Save");
+    const cancel = element("button", { type: "button" }, t("Cancel"));
+    const submit = element("button", { className: "primary" }, t("Save"));
     const form = element("form", { className: "naming" },
       element("label", {}, `${label} `, input), element("p", { className: "row" }, submit, cancel), error);
     cancel.onclick = () => form.remove();
@@ -211,7 +212,7 @@ export class Styles {
     const made = await saveStyle(name, style.blob);
     // It is found again by its id from now on: the server need not read the picture once more.
     Object.assign(style, { id: made.id, name: made.name, thumbnail: made.thumbnail, blob: null });
-    toast(`“${made.name}” is in the library.`);
+    toast(t("“{name}” is in the library.", made));
     this.changed();
   }
 
@@ -219,7 +220,7 @@ export class Styles {
     const before = style.name;
     style.name = (await renameStyle(style.id, name)).name;
     this.show();
-    toast(`“${before}” is now “${style.name}”.`, async () => {
+    toast(t("“{before}” is now “{name}”.", { before, name: style.name }), async () => {
       style.name = (await renameStyle(style.id, before)).name;
       this.show();
     });
@@ -236,12 +237,12 @@ export class Styles {
       this.deleting.delete(style.id);
       deleteStyle(style.id).catch((problem) => {
         this.all.splice(place, 0, style);
-        showError("style-error", `“${style.name}” is still there: ${problem.message}`);
+        showError("style-error", t("“{name}” is still there: {message}", { name: style.name, message: problem.message }));
         this.show();
       });
     };
     this.deleting.set(style.id, finish);
-    toast(`“${style.name}” is deleted.`, () => {
+    toast(t("“{name}” is deleted.", style), () => {
       this.deleting.delete(style.id);
       this.all.splice(place, 0, style);
       this.chosen = chosen;

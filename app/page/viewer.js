@@ -1,6 +1,7 @@
 // The picture before and after: compared by a slider, fitted to the page or at 100 %.
 
 import { $ } from "./dom.js";
+import { t } from "./language.js";
 
 export class Viewer {
   constructor() {
@@ -20,7 +21,7 @@ export class Viewer {
   async compare(blob) {
     if (this.compared) URL.revokeObjectURL(this.compared);
     this.compared = blob && URL.createObjectURL(blob);
-    $("before").alt = blob ? "The result to compare with" : "The picture as it was";
+    $("before").alt = blob ? t("The result to compare with") : t("The picture as it was");
     await this.showLeft();
     $("split").hidden = $("divider").hidden = $("after").hidden || $("before").hidden;
     $("split").value = blob ? 50 : 0;
