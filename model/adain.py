@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.runtime import precise
+
 # Inside the square root, as in the authors' code: keeps the gradient and the division finite
 # where a channel is constant.
 EPSILON = 1e-5
@@ -89,7 +91,7 @@ def count_of(features: Tensor, region: Tensor | None) -> Tensor:
     """Return over how many positions statistics are taken, N x 1 x 1 x 1 or 1 x 1 x 1 x 1."""
     if region is None:
         return torch.full((1, 1, 1, 1), features[0, 0].numel(), device=features.device)
-    return region.double().sum((2, 3), keepdim=True)
+    return precise(region).sum((2, 3), keepdim=True)
 
 
 def merge(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,11 +100,13 @@ def merge(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tenso
     Of the mean's squared distance and not of a difference of squares, which would lose digits
     (Chan, Golub & LeVeque 1979).
     """
-    counts, means, variances = (torch.stack(each).double() for each in zip(*parts, strict=True))
+    columns = ([precise(each) for each in column] for column in zip(*parts, strict=True))
+    counts, means, variances = (torch.stack(column) for column in columns)
     total = counts.sum(0).clamp_min(EPSILON)
     mean = (counts * means).sum(0) / total
     variance = (counts * (variances + (means - mean).square())).sum(0) / total
-    return total, mean.float(), variance.float()
+    device = parts[0][1].device
+    return total, mean.float().to(device), variance.float().to(device)
 
 
 class Affine(NamedTuple):

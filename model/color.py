@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.pixels import to_pixels, to_tensor
+from model.runtime import precise
 
 # The least variance of colours in [0, 1] to divide by: less is quantization to 8 bits.
 MIN_VARIANCE = 1e-4
@@ -31,13 +32,13 @@ def color_moments(image: Tensor, region: Tensor | None = None) -> ColorMoments:
         image: any floating dtype.
         region: N x 1 x H x W in [0, 1], how much each position counts; None counts all alike.
     """
-    colors = image.flatten(2).double()
+    colors = precise(image.flatten(2))
     if region is None:
         mean = colors.mean(2)
         centered = colors - mean[:, :, None]
         return ColorMoments(mean, centered @ centered.mT / colors.shape[2])
     # The moments of an empty region are never used; they only must be finite.
-    counts = region.flatten(2).double().clamp_min(torch.finfo().eps)
+    counts = precise(region.flatten(2)).clamp_min(torch.finfo().eps)
     total = counts.sum(2)
     mean = (colors * counts).sum(2) / total
     centered = colors - mean[:, :, None]
@@ -75,12 +76,12 @@ class RunningColors:
     """Moments of the colours of a picture that comes in parts."""
 
     def __init__(self) -> None:
-        self._count = self._sum = self._products = torch.zeros((), dtype=torch.float64)
+        self._count = self._sum = self._products = torch.zeros(())  # becomes float64
 
     def add(self, image: Tensor, region: Tensor | None = None) -> None:
         """Take in 1 x 3 x H x W in [0, 1]; `region` as in `color_moments`."""
-        colors = image.flatten(2).double()
-        counts = torch.ones_like(colors[:, :1]) if region is None else region.flatten(2).double()
+        colors = precise(image.flatten(2))
+        counts = torch.ones_like(colors[:, :1]) if region is None else precise(region.flatten(2))
         # For colours in [0, 1], the difference of float64 sums loses no digits that matter.
         self._count = self._count + counts.sum(2)
         self._sum = self._sum + (colors * counts).sum(2)

@@ -10,37 +10,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from model.errors import DeviceError
 
+# Apple's and Intel's GPUs, where PyTorch has them. They have no float64, and their float16 is used
+# where a picture that is painted in it comes out right.
+OTHER_GPUS = ("mps", "xpu")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called `name`; `auto` is CUDA where present, else the CPU.
+    """Return the device called `name`; `auto` is CUDA, Apple's or Intel's GPU, or else the CPU.
 
     Raises:
         DeviceError: no such device is known or present.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        present = (name for name in ("cuda", *OTHER_GPUS) if is_present(name))
+        name = next(present, "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise DeviceError(
-            f"cannot use device {name!r}: {reason}; choose auto, cpu or cuda"
+            f"cannot use device {name!r}: {reason}; choose auto, cpu, cuda, mps or xpu"
         ) from error
     return device
+
+
+def is_present(name: str) -> bool:
+    """Whether this PyTorch finds a GPU of the kind "cuda", "mps" or "xpu"."""
+    backend = torch.backends.mps if name == "mps" else getattr(torch, name)
+    return bool(backend.is_available())
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """Return a tensor in float64; on the CPU, where its device has no float64."""
+    return (tensor.cpu() if tensor.device.type in OTHER_GPUS else tensor).double()
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; one of float64 stays where it is if the device has none."""
+    stays = tensor.dtype == torch.float64 and device.type in OTHER_GPUS
+    return tensor if stays else tensor.to(device)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype called `name`; `auto` is the fastest that `device` computes natively.
 
-    That is float16 on CUDA, bfloat16 on a CPU that multiplies it in hardware (AVX512-BF16 or AMX;
+    That is float16 on a GPU, bfloat16 on a CPU that multiplies it in hardware (AVX512-BF16 or AMX;
     elsewhere it is emulated, and slower than float32), and float32 on all others. Channel
-    statistics are float32 in every case.
+    statistics are float32 in every case. On Apple's and Intel's GPUs `Stylizer.load` checks it.
 
     Raises:
         DeviceError: `name` is no precision.
@@ -49,7 +71,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return PRECISIONS[name]
     if name != "auto":
         raise DeviceError(f"unknown precision {name!r}; choose auto, {', '.join(PRECISIONS)}")
-    if device.type == "cuda":
+    if device.type in ("cuda", *OTHER_GPUS):
         return torch.float16
     if device.type == "cpu":
         has = torch.cpu.get_capabilities()

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from model.adain import ChannelStatistics, channel_statistics
 from model.color import ColorMoments, color_moments
 from model.errors import ParameterError
+from model.runtime import moved
 
 # The version of the format that styles are stored in; other versions are refused.
 VERSION = 1
@@ -115,8 +116,8 @@ class Style:
 
     def to(self, device: torch.device) -> Style:
         """Return the style on `device`."""
-        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
-        return self.of_tensors(moved, self.weights, detail=self.detail, picture=self.picture)
+        tensors = {name: moved(tensor, device) for name, tensor in self.tensors().items()}
+        return self.of_tensors(tensors, self.weights, detail=self.detail, picture=self.picture)
 
     def to_bytes(self) -> bytes:
         """Return the style as a safetensors file in memory; changes are stored in float16."""

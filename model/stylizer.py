@@ -32,6 +32,7 @@ from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
 from model.pixels import network_input, to_pixels, to_tensor
 from model.runtime import (
+    OTHER_GPUS,
     bound_compiled_shapes,
     choose_device,
     choose_precision,
@@ -40,6 +41,7 @@ from model.runtime import (
     reuse_freed_memory,
     within_memory,
 )
+from model.self_check import paint_alike
 from model.style import Style, StyleLayout, measure
 from model.tiling import OnTile, stylize_tiles
 from model.transfer import Transfer, to_region
@@ -123,13 +125,21 @@ class Stylizer:
             bound_compiled_shapes()
         encoder_path = encoder or weights_files.bundled("encoder")
         decoder_path = decoder or weights_files.bundled("decoder")
-        stylizer = cls(
-            weights_files.load_encoder(encoder_path),
-            weights_files.load_decoder(decoder_path),
-            device=target,
-            dtype=dtype,
-            content_cache_bytes=content_cache_bytes,
-        )
+
+        def make(device: torch.device, dtype: torch.dtype) -> Stylizer:
+            return cls(
+                weights_files.load_encoder(encoder_path),
+                weights_files.load_decoder(decoder_path),
+                device=device,
+                dtype=dtype,
+                content_cache_bytes=content_cache_bytes,
+            )
+
+        stylizer = make(target, dtype)
+        if precision == "auto" and target.type in OTHER_GPUS:
+            exact = make(torch.device("cpu"), torch.float32)
+            if not paint_alike(stylizer, exact):
+                stylizer = make(target, torch.float32)
         stylizer.encoder_path, stylizer.decoder_path = encoder_path, decoder_path
         return stylizer
 

@@ -17,7 +17,7 @@ from app.decoding.memory import available_memory
 from app.loading import load_library, load_stylizer
 from app.settings import Settings
 from model.errors import AdainError
-from model.runtime import explain_precision
+from model.runtime import choose_device, explain_precision
 from model.stylizer import Stylizer
 
 SIDE = 512
@@ -101,8 +101,9 @@ def advise(stylizer: Stylizer, facts: dict[str, Any]) -> list[str]:
     """Return what can be done, one sentence each."""
     advice = []
     on_cpu = stylizer.device.type == "cpu"
-    if on_cpu and torch.cuda.is_available():
-        advice.append("A GPU is there and not used: unset ADAIN_DEVICE, or set it to cuda.")
+    gpu = choose_device()
+    if on_cpu and gpu.type != "cpu":
+        advice.append(f"A GPU is there and not used: unset ADAIN_DEVICE, or set it to {gpu}.")
     if on_cpu and facts["threads"] < (os.cpu_count() or 1):
         advice.append(
             f"PyTorch uses {facts['threads']} threads of {os.cpu_count()} cores: set "

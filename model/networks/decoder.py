@@ -236,9 +236,9 @@ def describe(style: Style) -> Tensor:
     numbers = []
     for tap in style.taps:
         numbers += [tap.mean.flatten(1).clamp_min(0).log1p(), (tap.std.flatten(1) + 0.01).log()]
-    covariance = style.colors.covariance.float()
+    mean, covariance = (each.float().to(numbers[0].device) for each in style.colors)
     std = covariance.diagonal(dim1=1, dim2=2).clamp_min(MIN_VARIANCE).sqrt()
     correlation = (covariance / (std[:, :, None] * std[:, None])).flatten(1)
     above_diagonal = correlation[:, [1, 2, 5]]
-    numbers += [style.colors.mean.float(), std, above_diagonal, std.log()]
+    numbers += [mean, std, above_diagonal, std.log()]
     return torch.cat(numbers, 1)
