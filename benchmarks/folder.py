@@ -21,7 +21,8 @@ from app.loading import load_stylizer
 from app.settings import Settings
 from app.starter import starters
 from benchmarks.decoding import SIZE, photograph
-from model.images import read_image, resize_longest
+from model.images import read_image
+from model.scaling import resize_longest
 
 SIDE = 1024
 

@@ -22,7 +22,8 @@ from benchmarks.limit import multiply_adds
 from benchmarks.speed import STYLE_SIDE, picture
 from model import Stylizer
 from model.formats import WRITE_FORMATS
-from model.images import encode_image, read_image, resize_longest
+from model.images import encode_image, read_image
+from model.scaling import resize_longest
 
 DAY = 24 * 3600
 # The busiest minute against the mean of the day, and how much of a machine one plans with.

@@ -11,7 +11,8 @@ from typing import TypedDict
 from PIL import Image
 
 from model.errors import ParameterError
-from model.images import normalize, resize_shortest, to_mask
+from model.images import normalize, to_mask
+from model.scaling import resize_shortest
 
 # In pixels: the least longest side of a result, and bounds of the shorter side of a style.
 MIN_SIZE = 16

@@ -18,6 +18,7 @@ from model.errors import AdainError, CorruptImageError, ImageTooLargeError, Unsu
 from model.file_structure import check_structure
 from model.formats import READ_FORMATS, READ_NAMES, announces_format, check_writable
 from model.metadata import NONE, Metadata, to_profile
+from model.scaling import REDUCING_GAP, scaled_size
 
 DEFAULT_MAX_PIXELS = 40_000_000
 # 3 GiB in RGB: more than real pictures have, and less than a header can announce.
@@ -35,10 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 WITH_QUALITY = ("jpeg", "webp", "avif")
 WHITE = (255, 255, 255)
-# Pictures that are scaled down are first reduced by a whole factor, which is several times faster,
-# to no less than this many times their size.
-REDUCING_GAP = 3.0
-# The same for JPEG, whose own way to come out smaller is better than the mean of pixels.
+# As REDUCING_GAP for JPEG, whose own way to come out smaller is better than the mean of pixels.
 DRAFT_GAP = 1.5
 # Rows of 16 and 32-bit pictures that are converted at a time, to need little memory beside them.
 ROWS = 256
@@ -242,43 +240,6 @@ def to_mask(image: Image.Image) -> Image.Image:
     rgb, opacity = split_alpha(normalize(image))
     mask = rgb.convert("L")
     return mask if opacity is None else Image.composite(mask, Image.new("L", mask.size), opacity)
-
-
-def resize_longest(image: Image.Image, longest: int) -> Image.Image:
-    """Return the image scaled so that its longest side has `longest` pixels."""
-    return scale(image, longest_factor(image.size, longest))
-
-
-def longest_factor(size: tuple[int, int], longest: int) -> float:
-    """Return the factor that gives the longest side of `size` `longest` pixels."""
-    return longest / max(size)
-
-
-def resize_shortest(image: Image.Image, shortest: int, longest: int) -> Image.Image:
-    """Return the image scaled so that its shortest side has `shortest` pixels.
-
-    Where that would take the longest side over `longest`, that side has `longest` pixels instead.
-    """
-    return scale(image, shortest_factor(image.size, shortest, longest))
-
-
-def shortest_factor(size: tuple[int, int], shortest: int, longest: int) -> float:
-    """Return the factor of `resize_shortest` for a picture of `size`."""
-    return min(shortest / min(size), longest / max(size))
-
-
-def scale(image: Image.Image, factor: float) -> Image.Image:
-    """Return the image with both sides times `factor`, rounded, at least 1 pixel."""
-    size = scaled_size(image.size, factor)
-    if size == image.size:
-        return image
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
-
-
-def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Return the size that `scale` gives a picture of `size`."""
-    width, height = (max(1, round(side * factor)) for side in size)
-    return width, height
 
 
 def encode_image(

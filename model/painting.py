@@ -13,6 +13,7 @@ from model import images as pictures
 from model.color import keep_color
 from model.controls import Controls, fit_masks, normalize_weights
 from model.pixels import MIN_SIDE, STRIDE, pad
+from model.scaling import resize_longest, scale
 
 STANDARD_CONTROLS = Controls()
 
@@ -57,7 +58,7 @@ class Painting:
         controls.check(styles)
         content = pictures.normalize(content)
         if controls.size is not None:
-            content = pictures.resize_longest(content, controls.size)
+            content = resize_longest(content, controls.size)
         rgb, opacity = pictures.split_alpha(content)
         return cls(
             rgb,
@@ -71,7 +72,7 @@ class Painting:
 
     def scaled(self, factor: float) -> Painting:
         """Return the same painting with its sides times `factor`."""
-        content = pictures.scale(self.content, factor)
+        content = scale(self.content, factor)
         masks = self.masks and [mask.resize(content.size) for mask in self.masks]
         opacity = self.opacity and self.opacity.resize(content.size)
         return replace(self, content=content, masks=masks, opacity=opacity)

@@ -17,8 +17,9 @@ from app.api.problems import problem_responses
 from app.engine.interface import EVENT_SECONDS, RefinementStep
 from app.registry import Entry, Status
 from app.service import CurrentService
-from model.images import encode_image, resize_longest
+from model.images import encode_image
 from model.painting import Painting
+from model.scaling import resize_longest
 
 router = APIRouter()
 # The longest side of the picture of a refinement, in pixels.

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.files import write_whole
 from model.formats import format_of
-from model.images import encode_image, flatten, resize_longest
+from model.images import encode_image, flatten
+from model.scaling import resize_longest
 
 SIDE = 256
 GAP, CAPTION = 12, 22

@@ -17,12 +17,13 @@ from app.settings import Settings
 from model.controls import MIN_STYLE_SIZE, check_range
 from model.files import write_whole
 from model.formats import format_of
-from model.images import encode_image, flatten, resize_longest
+from model.images import encode_image, flatten
 from model.networks.encoder import TAPS
 from model.optimization.descent import Budget
 from model.optimization.objective import LossWeights
 from model.optimization.optimize import Optimization, optimize
 from model.painting import Painting
+from model.scaling import resize_longest
 from model.stylizer import Stylizer
 
 STEPS, SIZE = 200, 192

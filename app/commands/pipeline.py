@@ -28,9 +28,10 @@ from app.settings import Settings
 from model.errors import AdainError, naming
 from model.files import write_whole
 from model.formats import check_writable
-from model.images import encode_image, longest_factor, read_image, scaled_size, unscaled
+from model.images import encode_image, read_image, unscaled
 from model.metadata import Metadata, metadata_of_result, read_metadata, read_recipe
 from model.recipe import digest, recipe_of
+from model.scaling import longest_factor, scaled_size
 
 # Contents that are read before their turn, and results that wait to be written.
 AHEAD = 2

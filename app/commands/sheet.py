@@ -19,7 +19,7 @@ from app.settings import Settings
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, check_range
 from model.errors import ParameterError
 from model.formats import format_of
-from model.images import resize_longest
+from model.scaling import resize_longest
 
 DEFAULT_SIDE = 320
 

@@ -11,14 +11,8 @@ from functools import partial
 from PIL import Image
 
 from model.controls import MAX_STYLE_ASPECT, MAX_STYLE_SIZE, fit_saved_style, fit_style
-from model.images import (
-    longest_factor,
-    read_image,
-    resize_longest,
-    scale,
-    shortest_factor,
-    to_mask,
-)
+from model.images import read_image, to_mask
+from model.scaling import longest_factor, resize_longest, scale, shortest_factor
 
 
 def read_content(data: bytes, size: int | None, max_size: int, max_pixels: int) -> Image.Image:

@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import ServiceError
 from app.library.names import name_key
 from app.library.schema import practised_table, styles_table
-from model.images import encode_image, flatten, resize_longest
+from model.images import encode_image, flatten
+from model.scaling import resize_longest
 
 if TYPE_CHECKING:
     from model.style import Style

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from app.starter import PAINTINGS, StarterPainting, scenes, techniques
+from app.starter.pixels import to_image
 from model.images import encode_image
 
 QUALITY = 82
@@ -24,7 +25,7 @@ def paint(painting: StarterPainting) -> Image.Image:
 
 def sample() -> Image.Image:
     """Return the content that the page offers to try: a bare scene."""
-    return techniques.to_image(scenes.town(np.random.default_rng(4)))
+    return to_image(scenes.town(np.random.default_rng(4)))
 
 
 def main() -> None:

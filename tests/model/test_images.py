@@ -7,16 +7,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
-from model.images import (
-    encode_image,
-    flatten,
-    normalize,
-    read_image,
-    resize_longest,
-    resize_shortest,
-    to_mask,
-)
+from model.images import encode_image, flatten, normalize, read_image, to_mask
 from model.pixels import pad, to_pixels, to_tensor
+from model.scaling import resize_longest, resize_shortest
 from tests.pictures import SRGB_RED, difference, encoded, noise, photo
 
 ORIENTATION = 0x0112

@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from model.errors import AdainError, naming
 from model.formats import picture_suffixes
-from model.images import flatten, read_image, resize_shortest
+from model.images import flatten, read_image
+from model.scaling import resize_shortest
 from training.errors import TrainingError
 
 LOG = logging.getLogger(__name__)
