@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     engine: Literal["process", "ray"] = Field(
         "process", description="what runs the model: this process, or replicas on a Ray cluster"
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="arithmetic of the networks"
     )

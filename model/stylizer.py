@@ -110,7 +110,7 @@ class Stylizer:
 
         Args:
             encoder, decoder: safetensors files; None means the bundled ones.
-            device: auto, cpu, cuda, cuda:1, ...
+            device: auto, cpu, cuda, cuda:1, mps, xpu
             precision: auto, float32, bfloat16 or float16.
             content_cache_bytes: most bytes of content features that are kept for the next call.
 

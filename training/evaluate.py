@@ -77,7 +77,7 @@ class EvaluateSettings(Settings):
         nargs="*",
         choices=("content", "recolored", "optimized"),
     )
-    device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto")
+    device: str = setting("auto, cpu, cuda, cuda:1, mps, xpu", "auto")
     precision: str = setting("arithmetic of the networks", "auto")
 
 

@@ -11,6 +11,8 @@ addEventListener("fetch", (event) => {
   if (method === "POST" && path === "shared") event.respondWith(take(event.request));
   else if (method === "GET" && url.startsWith(registration.scope) && isPage(path)) {
     event.respondWith(freshOrKept(event.request));
+  } else if (method === "DELETE") {
+    event.respondWith(fetch(event.request)); // the browser drops its own when the page goes
   }
 });
 

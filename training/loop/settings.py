@@ -143,7 +143,7 @@ class TrainingSettings(Settings):
     )
     rate: float = setting("peak of the learning rate", 5e-4, bounds=(1e-8, 10))
     seed: int = setting("decides all that is random", 0, bounds=(0, math.inf))
-    device: str = setting("auto, cpu, cuda, cuda:1, ...", "auto", free=True)
+    device: str = setting("auto, cpu, cuda, cuda:1, mps, xpu", "auto", free=True)
     precision: str = setting(
         "arithmetic of the convolutions", "auto", choices=("auto", "bfloat16", "float32")
     )
