@@ -118,10 +118,10 @@ def leaving_clients(target: Target) -> None:
 
 
 def killed_decoders(target: Target) -> None:
-    """Kill one of the processes that the server has started."""
-    if children := processes_of(target.pid):
+    """Kill one of the processes in which the server decodes."""
+    if decoders := [each for each in processes_of(target.pid) if is_decoder(each)]:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(children), signal.SIGKILL)
+            os.kill(random.choice(decoders), signal.SIGKILL)
     time.sleep(5)
 
 
@@ -213,9 +213,17 @@ def small_picture() -> bytes:
 
 
 def processes_of(pid: int) -> list[int]:
-    """Return the processes that a process has started; none where the system does not say."""
+    """Return the processes below a process; none where the system does not say."""
     found: list[int] = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found += [int(child) for child in file.read_text().split()]
-    return found
+    return found + [below for child in found for below in processes_of(child)]
+
+
+def is_decoder(pid: int) -> bool:
+    """Whether a process decodes pictures for the service."""
+    try:
+        return b"anyio.to_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -2,6 +2,7 @@
 
     python -m benchmarks.soak [--minutes 3] [--clients 8] [--restarts 2]
     python -m benchmarks.soak --minutes 60 --clients 2 --pause 0.5 --restarts 0 --attack
+        [--engine ray]
 
 Starts `adain serve`. Every picture that it returns is compared with what the Python API makes of
 the same input, every error with the status that it should have. At a restart the server gets
@@ -31,7 +32,7 @@ import httpx
 import numpy as np
 
 from app.decoding.readers import read_content
-from benchmarks.attacks import Target, attacking, processes_of
+from benchmarks.attacks import Target, attacking, is_decoder, processes_of
 from benchmarks.fuzz import written
 from benchmarks.server import Server
 from benchmarks.speed import picture
@@ -157,9 +158,11 @@ def is_right(case: Case, response: httpx.Response) -> bool:
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Return the resident MiB of a server's process, and of those that it has started."""
-    own, *children = [resident(each) for each in (pid, *processes_of(pid))]
-    return own, sum(children)
+    """Return the resident MiB of a server, and of the processes in which it decodes."""
+    processes = [pid, *processes_of(pid)]
+    decoders = [each for each in processes if is_decoder(each)]
+    others = [each for each in processes if each not in decoders]
+    return sum(map(resident, others)), sum(map(resident, decoders))
 
 
 def resident(pid: int) -> float:
@@ -197,8 +200,9 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0)
     parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--attack", action="store_true")
+    parser.add_argument("--engine", default="process")
     args = parser.parse_args()
-    server = Server()
+    server = Server("--engine", args.engine)
     server.start()
     made = cases(Stylizer.load())
     seconds = 60 * args.minutes
