@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api.problems import problem_responses
+from app.api.problem_examples import problem_responses
 from model.formats import WRITE_FORMATS
 
 DESCRIPTION = """
@@ -42,16 +42,19 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {f"image/{name}": PICTURE for name in WRITE_FORMATS},
     },
     **problem_responses(
-        {
-            400: "The multipart body is malformed.",
-            404: "The library has no style of a style_id.",
-            406: "Accept allows none of the formats of a result.",
-            408: "The body took too long.",
-            413: "The body, or the pixels of a picture, are over the limit.",
-            415: "A file is no picture of a supported format, or the body is no form.",
-            422: "A field is missing, unknown or out of range, or a picture is damaged.",
-            503: "The service or the library is busy: try again after Retry-After seconds.",
-            504: "The deadline passed.",
-        }
+        "malformed-body",
+        "unknown-style",
+        "not-acceptable",
+        "upload-too-slow",
+        "body-too-large",
+        "image-too-large",
+        "unsupported-image",
+        "unsupported-body",
+        "invalid-parameter",
+        "corrupt-image",
+        "queue-full",
+        "library-busy",
+        "library-unavailable",
+        "deadline-passed",
     ),
 }

@@ -283,12 +283,3 @@ def finite_number(value: object) -> float | None:
     except ValueError:
         return None
     return number if abs(number) < float("inf") else None
-
-
-def problem_responses(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """Return OpenAPI's responses for errors, by status."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": description, "content": content}
-        for status, description in descriptions.items()
-    }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.paths import REQUESTS_PATH
-from app.api.problems import problem_responses
+from app.api.problem_examples import problem_responses
 from app.engine.interface import EVENT_SECONDS, RefinementStep
 from app.registry import Entry, Status
 from app.service import CurrentService
@@ -24,7 +24,6 @@ from model.scaling import resize_longest
 router = APIRouter()
 # The longest side of the picture of a refinement, in pixels.
 PREVIEW_SIDE = 512
-UNKNOWN = {404: "No stylization of this X-Request-ID is in work."}
 
 
 class RefinementView(BaseModel):
@@ -49,7 +48,7 @@ Named = Annotated[Entry, Depends(entry_of)]
 @router.get(
     REQUESTS_PATH + "/{id}",
     summary="The stage of a stylization in work",
-    responses=problem_responses(UNKNOWN),
+    responses=problem_responses("unknown-request"),
 )
 async def status(service: CurrentService, entry: Named) -> Status:
     """Tell how far the stylization is whose X-Request-ID is `id`; its sender may choose that id."""
@@ -60,7 +59,7 @@ async def status(service: CurrentService, entry: Named) -> Status:
     REQUESTS_PATH + "/{id}/events",
     summary="The same as it changes, and the pictures of a refinement",
     response_class=EventSourceResponse,
-    responses=problem_responses(UNKNOWN),
+    responses=problem_responses("unknown-request"),
 )
 async def events(service: CurrentService, entry: Named) -> AsyncIterator[ServerSentEvent]:
     """Send `status` and `refinement` events until the request is answered, and then `end`."""
@@ -83,7 +82,7 @@ async def events(service: CurrentService, entry: Named) -> AsyncIterator[ServerS
     REQUESTS_PATH + "/{id}",
     status_code=204,
     summary="End a refinement with the picture so far",
-    responses=problem_responses(UNKNOWN),
+    responses=problem_responses("unknown-request"),
     response_class=Response,
 )
 async def end(entry: Named) -> None:

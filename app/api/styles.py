@@ -17,7 +17,7 @@ from app.api.forms import RenameForm, SaveForm, refuse_repeated
 from app.api.multipart import PictureRoute
 from app.api.openapi import PICTURE
 from app.api.paths import STYLES_PATH
-from app.api.problems import problem_responses
+from app.api.problem_examples import problem_responses
 from app.api.sources import is_practised
 from app.decoding.readers import read_saved
 from app.library.rows import THUMBNAIL_FORMAT, SavedStyle
@@ -29,15 +29,15 @@ router = APIRouter(prefix=STYLES_PATH, tags=["style library"], route_class=Pictu
 MAX_PAGE = 200
 # Half a year: the picture of an id never changes.
 THUMBNAIL_CACHING = "public, max-age=15552000, immutable"
-UNAVAILABLE = {503: "The library is busy or cannot be used; see Retry-After."}
-UNKNOWN = {404: "The library has no style of this id."}
-INVALID = {422: "A field is missing or out of range."}
-TAKEN = {409: "Another style has this name."}
-FILES = {
-    413: "The body, or the pixels of the picture, are over the limit.",
-    415: "The file is no picture of a supported format.",
-    507: "The library has as many styles as it takes, or its disk is full.",
-}
+UNAVAILABLE = ("library-busy", "library-unavailable")
+FILES = (
+    "body-too-large",
+    "image-too-large",
+    "unsupported-image",
+    "unsupported-body",
+    "corrupt-image",
+    "library-full",
+)
 THUMBNAIL_RESPONSE = {
     "description": "At most 256 pixels a side.",
     "content": {f"image/{THUMBNAIL_FORMAT}": PICTURE},
@@ -90,7 +90,11 @@ def naming_name() -> Iterator[None]:
         raise
 
 
-@router.get("", summary="List the saved styles", responses=problem_responses(INVALID | UNAVAILABLE))
+@router.get(
+    "",
+    summary="List the saved styles",
+    responses=problem_responses("invalid-parameter", *UNAVAILABLE),
+)
 async def list_styles(
     request: Request,
     service: CurrentService,
@@ -111,7 +115,7 @@ async def list_styles(
     "",
     status_code=201,
     summary="Save a style",
-    responses=problem_responses(INVALID | TAKEN | FILES | UNAVAILABLE),
+    responses=problem_responses("invalid-parameter", "name-taken", *FILES, *UNAVAILABLE),
 )
 async def save_style(
     request: Request,
@@ -139,7 +143,9 @@ async def save_style(
     return StyleView.of(style, request)
 
 
-@router.get("/{id}", summary="A saved style", responses=problem_responses(UNKNOWN | UNAVAILABLE))
+@router.get(
+    "/{id}", summary="A saved style", responses=problem_responses("unknown-style", *UNAVAILABLE)
+)
 async def get_style(request: Request, service: CurrentService, id: str) -> StyleView:
     """Return one style."""
     library = service.library
@@ -149,7 +155,7 @@ async def get_style(request: Request, service: CurrentService, id: str) -> Style
 @router.get(
     "/{id}/thumbnail",
     summary="A small picture of a saved style",
-    responses={200: THUMBNAIL_RESPONSE, **problem_responses(UNKNOWN | UNAVAILABLE)},
+    responses={200: THUMBNAIL_RESPONSE, **problem_responses("unknown-style", *UNAVAILABLE)},
     response_class=Response,
 )
 async def get_thumbnail(request: Request, service: CurrentService, id: str) -> Response:
@@ -168,7 +174,7 @@ async def get_thumbnail(request: Request, service: CurrentService, id: str) -> R
 @router.patch(
     "/{id}",
     summary="Rename a saved style",
-    responses=problem_responses(UNKNOWN | INVALID | TAKEN | UNAVAILABLE),
+    responses=problem_responses("unknown-style", "invalid-parameter", "name-taken", *UNAVAILABLE),
 )
 async def rename_style(
     request: Request, service: CurrentService, id: str, form: Annotated[RenameForm, Form()]
@@ -188,7 +194,7 @@ async def rename_style(
     "/{id}",
     status_code=204,
     summary="Delete a saved style",
-    responses=problem_responses(UNAVAILABLE),
+    responses=problem_responses(*UNAVAILABLE),
 )
 async def delete_style(service: CurrentService, id: str) -> None:
     """Delete a style; succeeds too if there is no such style."""

@@ -224,6 +224,34 @@ def test_the_documents_show_worked_examples(client):
     assert all("description" in field for field in fields.values())
 
 
+def test_the_document_has_an_example_of_each_error_as_it_is_answered(client):
+    document = client.get("/openapi.json").json()
+    examples = {}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values():
+                    for code, example in content.get("examples", {}).items():
+                        examples[code] = example["value"]
+                        assert example["value"]["status"] == int(status)
+    assert len(examples) > 12
+    files = {"content": ("c", encoded(photo())), "style": ("s", encoded(painting()))}
+    saved = {"style_id": "4f1f7a0c2b9d8e63"}
+    for code, request in {
+        "unknown-style": {"files": {"content": files["content"]}, "data": saved},
+        "not-acceptable": {"files": files, "headers": {"Accept": "text/html"}},
+        "unsupported-image": {"files": files | {"content": ("c", b"text")}},
+        "invalid-parameter": {"files": files, "data": {"alpha": "2"}},
+        "unsupported-body": {"json": {}},
+        "corrupt-image": {"files": [*files.items(), ("style", ("s", b""))]},
+    }.items():
+        answer = client.post(URL, **request).json()
+        answer["instance"] = examples[code]["instance"]
+        assert answer == examples[code]
+    unknown = client.get("/v1/requests/0b6c").json()
+    assert unknown["detail"] == examples["unknown-request"]["detail"]
+
+
 @pytest.mark.inside
 def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatch):
     monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 64 * 64)
