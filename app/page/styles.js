@@ -46,6 +46,7 @@ export class Styles {
       showError("style-error", problem.message);
     }
     this.show();
+    $("styles").classList.remove("loading");
   }
 
   /** Take a file as a style, and choose it. */
