@@ -44,7 +44,7 @@ EVALUATION = Path("../shared/data/eval")
 OURS = "ours"
 RESULTS = "pictures"
 SHEET_ROWS = 12
-# Places of the styles that one content meets lie so far apart.
+# One content is painted in every fifth style, counted from its own place in the list.
 STRIDE = 5
 OPTIMIZATION_STEPS = 60
 

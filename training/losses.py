@@ -78,7 +78,7 @@ def covariance(features: Tensor) -> Tensor:
     """
     stride = max(1, int(math.sqrt(features.shape[2] * features.shape[3] / POSITIONS)))
     vectors = features[:, :, ::stride, ::stride].permute(0, 2, 3, 1).flatten(1, 2).float()
-    # Centred before it is rounded: else the variance of half precision can come out negative.
+    # Centred before rounding, or the variance in half precision could come out negative.
     vectors = (vectors - vectors.mean(1, keepdim=True)).to(features.dtype)
     return (vectors.mT @ vectors).float() / vectors.shape[1]
 

@@ -95,7 +95,7 @@ def find_pictures(sources: Sequence[Path]) -> list[PictureFile]:
             PictureFile(source, name)
             for name in sorted(list_names(source))
             if PurePosixPath(name).suffix.lower() in suffixes
-            # What macOS puts beside pictures is none, whatever its suffix.
+            # macOS puts files beside pictures that are none, whatever their suffix.
             and not PurePosixPath(name).name.startswith(".")
         )
     if not found:

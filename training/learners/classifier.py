@@ -110,7 +110,7 @@ class ClassifierLearner(BaseLearner):
         return class_loss + self._color_weight * color, terms
 
     def save(self, folder: Path) -> None:
-        """Write nothing: the encoder is of use once it is folded and normalised."""
+        """Write nothing; the encoder is written once it is folded and normalised."""
 
 
 def one_cycle(peak: float, fraction: float) -> float:

@@ -75,7 +75,7 @@ class RefineLearner(BaseLearner):
         color_weight: float,
         dtype: torch.dtype,
     ) -> None:
-        """Set up the optimizer; the head is of use once it is fitted.
+        """Set up the optimizer; `fit_head` must come before the first step.
 
         Args:
             encoder: float32, with normalised filters.
@@ -129,7 +129,7 @@ class RefineLearner(BaseLearner):
         return loss, torch.stack([color, *moved])
 
     def save(self, folder: Path) -> None:
-        """Write nothing: the encoder is of use once its filters are normalised anew."""
+        """Write nothing; the encoder is written once its filters are normalised again."""
 
 
 def relative_distance(features: Tensor, before: Tensor) -> Tensor:

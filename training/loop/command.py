@@ -97,7 +97,7 @@ def follow(
         board.note(shares, run.step)
         dying = {name: share for name, share in shares.items() if share > MANY_DEAD}
         if dying:
-            # More steps do not wake them: this is to be seen while there is time to start anew.
+            # Further steps do not revive them: warn while there is time to start again.
             shown = ", ".join(f"{name} {share:.0%}" for name, share in dying.items())
             LOG.warning("channels that never fire: %s; lower the rate, and start anew", shown)
         if paint:

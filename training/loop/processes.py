@@ -95,7 +95,7 @@ class Process:
         return batches // self.count
 
     def agree(self, step: int) -> None:
-        """See that all processes are at the same step.
+        """Check that all processes are at the same step.
 
         Raises:
             TrainingError: they are not.
