@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -128,7 +129,7 @@ class Decoders:
     async def _attempt(self, file: BinaryIO, read: worker.Read, *, quick: bool) -> Decoded | None:
         for _ in range(ATTEMPTS):
             # anyio loses a process that is cancelled while it starts: so it has started before.
-            await asyncio.shield(self._begin(self._in_process(worker.prepare)))
+            await asyncio.shield(self._begin(self._have_process()))
             started = time.monotonic()
             try:
                 return await self._decode(file, read, quick)
@@ -141,6 +142,14 @@ class Decoders:
             "decoder; save it anew with another program",
             limit=self._limits.seconds,
         )
+
+    async def _have_process(self) -> None:
+        """Return once there is a process that waits for work."""
+        for _ in range(2 * self.count):  # as many may have been ended from outside
+            with contextlib.suppress(BrokenWorkerProcess):
+                await self._in_process(worker.prepare)
+                return
+        await self._in_process(worker.prepare)
 
     async def _decode(self, file: BinaryIO, read: worker.Read, quick: bool) -> Decoded | None:
         # Made here and not in the thread, which goes on when this task is cancelled.

@@ -192,6 +192,19 @@ def test_requests_that_leave_while_processes_start_lose_none() -> None:
     with_decoders(work)
 
 
+def test_processes_that_are_killed_while_they_wait_cost_no_picture() -> None:
+    async def work(decoders: Decoders) -> None:
+        file = encoded(photo(), "PNG")
+        for _ in range(3):
+            for process in set(decoding_processes()) - others:
+                os.kill(int(process), signal.SIGKILL)
+            read, _ = await decoders.decode("content", io.BytesIO(file), read_any)
+            assert difference(read, photo()) == 0
+
+    others = set(decoding_processes())
+    with_decoders(work)
+
+
 def decoding_processes() -> list[str]:
     found = [file.read_text().split() for file in Path("/proc/self/task").glob("*/children")]
     return [
