@@ -111,6 +111,7 @@ class Settings(CommonSettings):
     covariance_weight: float = setting(
         "weight of the distance of covariances", 3.0, bounds=(0, math.inf)
     )
+    palette_weight: float = setting("weight of the distance of colours", 5.0, bounds=(0, math.inf))
     identity_share: float = setting(
         "share of contents that are their own style", 0.06, bounds=(0, 1)
     )
@@ -122,6 +123,7 @@ class Settings(CommonSettings):
             content=self.content_weight,
             mean=self.mean_weight,
             covariance=self.covariance_weight,
+            palette=self.palette_weight,
             identity=self.identity_weight,
         )
 

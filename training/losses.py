@@ -10,13 +10,16 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from model.adain import ChannelStatistics, channel_statistics
 from model.losses import joined, statistics_loss
 
-# The most positions of a tap that its covariance is taken over.
+# The most positions of a tap that its covariance is taken over, or of a picture for its palette.
 POSITIONS = 4096
+# Directions in RGB along which colours are compared, and how many quantiles of each.
+DIRECTIONS, QUANTILES = 16, 1024
 
 
 def style_loss(results: Sequence[ChannelStatistics], styles: Sequence[ChannelStatistics]) -> Tensor:
@@ -76,11 +79,40 @@ def covariance(features: Tensor) -> Tensor:
     Args:
         features: N x C x H x W, any floating dtype, in which the products are computed.
     """
-    stride = max(1, int(math.sqrt(features.shape[2] * features.shape[3] / POSITIONS)))
-    vectors = features[:, :, ::stride, ::stride].permute(0, 2, 3, 1).flatten(1, 2).float()
+    vectors = spaced(features).permute(0, 2, 3, 1).flatten(1, 2).float()
     # Centred before rounding, or the variance in half precision could come out negative.
     vectors = (vectors - vectors.mean(1, keepdim=True)).to(features.dtype)
     return (vectors.mT @ vectors).float() / vectors.shape[1]
+
+
+def spaced(features: Tensor) -> Tensor:
+    """Return N x C x H x W at about `POSITIONS` evenly spaced positions, or at all if fewer."""
+    stride = max(1, int(math.sqrt(features.shape[2] * features.shape[3] / POSITIONS)))
+    return features[:, :, ::stride, ::stride]
+
+
+def palette(image: Tensor) -> Tensor:
+    """Return quantiles of the colours along fixed directions, N x DIRECTIONS x QUANTILES.
+
+    Args:
+        image: N x 3 x H x W, any size.
+    """
+    random = torch.Generator().manual_seed(0)
+    directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(image.device)
+    projected = (directions @ spaced(image).flatten(2).float()).sort(dim=2).values
+    return F.interpolate(projected, QUANTILES, mode="linear", align_corners=True)
+
+
+def palette_loss(result: Tensor, target: Tensor) -> Tensor:
+    """Return the sliced Wasserstein distance of colours in [0, 1] (Rabin et al. 2011).
+
+    Mean and covariance say nothing of the shape of a distribution: two inks on paper have the
+    moments of a gradient.
+
+    Args:
+        result, target: as `palette` returns them, N and N or 1.
+    """
+    return (result - target).abs().mean()
 
 
 def relative_distance(result: Tensor, target: Tensor) -> Tensor:

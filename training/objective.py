@@ -16,6 +16,8 @@ from model.style import Style, measure
 from training.losses import (
     correlation_loss,
     covariance,
+    palette,
+    palette_loss,
     relative_distance,
     white,
 )
@@ -35,6 +37,7 @@ class TermWeights:
     content: float = 1.5
     mean: float = 4.0
     covariance: float = 3.0
+    palette: float = 5.0
     range: float = 10.0
     smoothness: float = 1.0
     identity: float = 20.0
@@ -51,10 +54,12 @@ class Target:
     Attributes:
         style: without a modulation.
         covariances: the covariances of its features at each tap, N x C x C each.
+        palette: of its picture; see `training.losses.palette`.
     """
 
     style: Style
     covariances: Sequence[Tensor]
+    palette: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +72,7 @@ class Content:
 
     def as_target(self) -> Target:
         """Return the picture as a style to paint in."""
-        return Target(self.own, [covariance(tap) for tap in self.taps])
+        return Target(self.own, [covariance(tap) for tap in self.taps], palette(self.image))
 
 
 class PaintingLosses:
@@ -78,7 +83,14 @@ class PaintingLosses:
         encoder: frozen, in the precision that its convolutions are computed in.
     """
 
-    terms: tuple[str, ...] = ("content", "mean", "covariance", "range", "smoothness")
+    terms: tuple[str, ...] = (
+        "content",
+        "mean",
+        "covariance",
+        "palette",
+        "range",
+        "smoothness",
+    )
 
     def __init__(self, encoder: Encoder, device: torch.device, dtype: torch.dtype) -> None:
         """Take an encoder (float32, anywhere), and compute it on `device` in `dtype`."""
@@ -117,6 +129,7 @@ class PaintingLosses:
                 relative_distance(moments.mean, target.style.colors.mean).float() + means,
                 relative_distance(moments.covariance, target.style.colors.covariance).float()
                 + covariances,
+                palette_loss(palette(image), target.palette),
                 range_loss(image),
                 smoothness_loss(image),
             ]

@@ -2,11 +2,14 @@ import pytest
 import torch
 
 from model.adain import ChannelStatistics, adain, channel_statistics
+from model.color import color_moments
 from model.losses import range_loss
 from training.losses import (
     correlation_loss,
     covariance,
     identity_loss,
+    palette,
+    palette_loss,
     relative_distance,
     style_loss,
 )
@@ -88,3 +91,29 @@ def test_the_relative_distance_is_the_same_for_faint_and_for_strong_styles():
     assert torch.isclose(relative_distance(a, b), relative_distance(1000 * a, 1000 * b))
     assert relative_distance(a, a) == 0
     assert relative_distance(a, -a) == pytest.approx(2, rel=1e-4)
+
+
+def test_the_palette_loss_is_the_distance_between_sorted_colours():
+    random = torch.Generator().manual_seed(0)
+    image = torch.rand(2, 3, 64, 64, generator=random)
+    shuffled = image.flatten(2)[:, :, torch.randperm(64 * 64, generator=random)].view_as(image)
+    assert palette_loss(palette(shuffled), palette(image)) < 1e-6, "places do not count"
+    grey = torch.rand(1, 1, 64, 64, generator=random).expand(1, 3, 64, 64)
+    lighter = palette_loss(palette(grey + 0.1), palette(grey))
+    # A shift moves each projection by itself times the sum of the direction's parts.
+    directions = palette(torch.ones(1, 3, 1, 1))[0, :, 0]
+    assert lighter.item() == pytest.approx(0.1 * directions.abs().mean().item(), rel=1e-4)
+
+
+def test_the_palette_tells_apart_what_has_the_same_moments():
+    steps = (torch.arange(4096) % 2).float().view(1, 1, 64, 64).expand(1, 3, 64, 64)
+    ramp = torch.linspace(0, 1, 4096).view(1, 1, 64, 64).expand(1, 3, 64, 64)
+    ramp = (ramp - 0.5) * (steps.std() / ramp.std()) + 0.5
+    ours, theirs = color_moments(ramp), color_moments(steps)
+    assert relative_distance(ours.covariance, theirs.covariance) < 1e-3
+    assert palette_loss(palette(ramp), palette(steps)) > 0.1
+
+
+def test_pictures_of_other_sizes_have_palettes_to_compare():
+    small, large = (torch.rand(1, 3, side, side) for side in (40, 700))
+    assert palette_loss(palette(small), palette(large)) < 0.05

@@ -178,6 +178,7 @@ class DecoderLearner(BaseLearner):
         return stack(contents), Target(
             join([target.style for target in targets]),
             [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
+            torch.cat([target.palette for target in targets]),
         )
 
     def _look(self, image: Tensor) -> Target:
