@@ -16,7 +16,9 @@ class Status(BaseModel):
     """The stage of a request."""
 
     stage: Stage = Field(examples=["queued"])
-    ahead: int = Field(examples=[1], description="requests that the model paints before this one")
+    ahead: int = Field(
+        examples=[1], description="requests that came before this one and are not painted yet"
+    )
 
 
 class Entry(JobStatus):

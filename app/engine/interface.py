@@ -20,6 +20,8 @@ from model.stylizer import Stylizer
 
 # The interval between progress events of a job, in seconds.
 EVENT_SECONDS = 0.25
+# What each further region, and a pixel of a style to encode, costs against a pixel to paint.
+REGION_WORK, STYLE_WORK = 0.4, 0.5
 Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
 
 
@@ -51,6 +53,15 @@ class Job:
     styles: Sequence[Style | Image.Image]
     style_size: int
     refinement: Refinement | None = None
+
+    @property
+    def work(self) -> float:
+        """About what the job costs, in pixels that are painted in one known style."""
+        width, height = self.painting.content.size
+        regions = len(self.styles) if self.painting.masks else 1
+        unknown = sum(not isinstance(style, Style) for style in self.styles)
+        painted = width * height * (1 + REGION_WORK * (regions - 1))
+        return painted + STYLE_WORK * unknown * self.style_size**2
 
     def goes_with(self, other: Job) -> bool:
         """Whether both can be in one batch."""

@@ -20,6 +20,10 @@ from model.painting import Painting
 from model.stylizer import Stylizer
 
 WARM_UP_SIDE = 256
+# A job lets smaller ones pass that come so many seconds later for each pixel that it costs above
+# FREE_WORK, and at most MAX_PATIENCE seconds later: then it has waited as long as is fair.
+PATIENCE, MAX_PATIENCE = 3e-6, 10.0
+FREE_WORK = 500_000
 # The most pixels in a batch, by device type. More are hardly faster and take memory.
 BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
@@ -33,12 +37,19 @@ class Ticket:
     future: Future[Result]
     asked: float
 
+    @property
+    def turn(self) -> float:
+        """The time that decides whose turn it is: the least is next."""
+        more = max(0.0, self.job.work - FREE_WORK)
+        return self.asked + min(PATIENCE * more, MAX_PATIENCE)
+
 
 class ProcessEngine:
     """Paints jobs in one thread; queued jobs of one size are painted together.
 
     It never waits for a batch to fill. Jobs start in the order in which they were queued, except
-    for those that join a batch because they have the size of the job whose turn it is.
+    that small ones pass large ones for a while, and that those join a batch which have the size of
+    the job whose turn it is.
 
     Attributes:
         stylizer: the model.
@@ -105,9 +116,10 @@ class ProcessEngine:
                 )
 
     def _take(self) -> list[Ticket]:
-        """Take the oldest ticket and others of its size, up to a full batch."""
+        """Take the ticket whose turn it is and others of its size, up to a full batch."""
         with self._lock:
             waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
+            waiting.sort(key=lambda ticket: ticket.turn)
             batch = []
             if waiting:
                 first = waiting[0].job

@@ -1,11 +1,16 @@
 import asyncio
 import threading
+import time
+from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from app.engine.interface import Job, JobStatus
-from app.engine.process import BATCH_PIXELS, ProcessEngine
+from app.engine.process import BATCH_PIXELS, MAX_PATIENCE, ProcessEngine, Ticket
 from app.settings import Settings
+from model.controls import Controls
 from model.errors import ParameterError
 from model.painting import Painting
 from tests.pictures import difference, photo
@@ -68,6 +73,27 @@ def ask_behind_a_gate(worker, jobs, meanwhile=lambda asked: None):
 def job(size, *, style=None, style_size=64):
     painting = Painting.plan(photo(*size), 1)
     return Job(painting, [style or photo(64, 64)], style_size)
+
+
+def test_small_jobs_pass_a_large_one_for_a_while(worker):
+    large, small = (1024, 768), (80, 80)
+    _, order = ask_behind_a_gate(worker, [job(large), job(small), job(OTHER)])
+    assert order == [1, 2, 0]
+    asked = time.perf_counter()
+    ticket = Ticket(job(large), JobStatus(), Future(), asked)
+    late = Ticket(job(small), JobStatus(), Future(), asked + 2)
+    assert asked + 0.5 < ticket.turn < late.turn, "it is passed by no one who comes much later"
+    huge = Ticket(job((4096, 4096)), JobStatus(), Future(), asked)
+    assert huge.turn == asked + MAX_PATIENCE
+
+
+def test_work_counts_regions_and_styles_to_encode(style):
+    one = job((100, 100))
+    assert one.work == 100 * 100 + 0.5 * 64**2
+    assert replace(one, styles=[style]).work == 100 * 100
+    masks = [Image.new("L", (100, 100), 128)] * 2
+    painting = Painting.plan(photo(100, 100), 2, Controls(masks=masks))
+    assert Job(painting, [style, style], 64).work == pytest.approx(1.4 * 100 * 100)
 
 
 def test_jobs_of_different_sizes_begin_one_by_one_in_the_order_asked_for(worker):
