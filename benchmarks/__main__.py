@@ -42,7 +42,8 @@ SECTIONS = {
     "page": ("The page", ["page"]),
     "soak": ("Every answer, through restarts", ["soak"]),
     "memory": ("Memory over many requests", ["soak", "--restarts", "0"]),
-    "attack": ("Under attack", ["soak", "--minutes", "60", *ATTACK]),
+    "attack": ("Under attack", ["soak", "--minutes", "10", *ATTACK]),
+    "fuzz": ("Damaged pictures", ["fuzz"]),
 }
 HEAD = """# Benchmarks
 
