@@ -51,6 +51,8 @@ def setting(
 # How sources of pictures and stages of a run are given.
 SOURCES: dict[str, Any] = {"type": Path, "nargs": "+", "metavar": "SOURCE"}
 STAGES: dict[str, Any] = {"type": str, "nargs": "+", "metavar": "STAGE"}
+# What `--help` shows in the place of a value.
+METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> 
             several = bool(options.get("nargs"))
             shown = " ".join(map(str, known.default)) if several else known.default
             meaning += f" (default {shown})"
+        if "type" in options and "choices" not in options:
+            options.setdefault("metavar", METAVARS.get(options["type"]))
         flags = [known.metadata["short"], "--" + known.name.replace("_", "-")]
         # What is not given is left to the dataclass's default.
         parser.add_argument(
