@@ -20,7 +20,7 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from model.runtime import choose_device, choose_precision
+from model.runtime import OTHER_GPUS, choose_device, choose_precision
 from training.errors import TrainingError
 
 Batch = TypeVar("Batch")
@@ -170,11 +170,14 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype to compute convolutions in.
 
     As `choose_precision`, except that bfloat16 takes the place of float16, whose small range would
-    need the loss to be scaled and which is no faster.
+    need the loss to be scaled and which is no faster; and float32 on Apple's and Intel's GPUs, on
+    which nobody has tried either.
 
     Raises:
         DeviceError: `name` is no precision.
     """
+    if name == "auto" and device.type in OTHER_GPUS:
+        return torch.float32
     dtype = choose_precision(name, device)
     return torch.bfloat16 if dtype is torch.float16 else dtype
 
