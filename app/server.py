@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ BACKLOG = 2048
 HEAD_SECONDS = 10.0
 # How long a connection stays open for a client that sends on after its answer.
 LINGER_SECONDS = 5.0
+# The option SO_LINGER, on and with no time: a connection that is closed is reset, its data dropped.
+RESET = struct.pack("ii", 1, 0)
 # Files that the service opens beside its connections: uploads, the library, the model's own.
 OTHER_FILES = 256
 # The most open files that the service asks the system for.
@@ -84,6 +87,12 @@ class PatientTransport:
         self._transport.resume_reading()
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
+    def abort(self) -> None:
+        """Close the connection at once, and free what the system holds for a client to read."""
+        connection = self._transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._transport.abort()
+
 
 class Protocol(HttpToolsProtocol):
     """A connection that is closed when its client is too slow.
@@ -101,6 +110,10 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, unless there are too many connections."""
         super().connection_made(PatientTransport(transport, self._client_sends))  # type: ignore[arg-type]
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux keeps what is unread for minutes otherwise
+            connection = transport.get_extra_info("socket")
+            milliseconds = round(1000 * self._limits.send_seconds)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         if len(self.connections) > self._limits.connections:
             logger.warning("connection refused: %d are open, the most", self._limits.connections)
             transport.abort()

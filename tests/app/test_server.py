@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -27,13 +28,19 @@ from model import Stylizer
 from tests.conftest import wait_until_ready
 from tests.pictures import encoded, noise, painting, photo
 
+FIN_WAIT_1 = "04"  # closed here, with data on the way: in /proc/net/tcp
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FILES = {"content": encoded(photo()), "style": encoded(painting())}
 
 
 @contextmanager
-def bounded(stylizer: Stylizer, limits: Limits, **chosen: object) -> Iterator[tuple[str, int]]:
-    """A server with limits that are quick to reach: its address."""
+def bounded(
+    stylizer: Stylizer, limits: Limits, sent_ahead: int | None = None, **chosen: object
+) -> Iterator[tuple[str, int]]:
+    """A server with limits that are quick to reach: its address.
+
+    The system takes `sent_ahead` bytes of an answer before the client reads; None: what it likes.
+    """
     settings = Settings(**chosen)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "HEAD_SECONDS", limits.head_seconds)
@@ -47,6 +54,8 @@ def bounded(stylizer: Stylizer, limits: Limits, **chosen: object) -> Iterator[tu
             ),
         )
     with closing(listen("127.0.0.1", 0)) as listener:
+        if sent_ahead is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sent_ahead)
         thread = threading.Thread(target=uvicorn_server.run, args=([listener],))
         thread.start()
         try:
@@ -120,35 +129,69 @@ def test_more_connections_than_allowed_are_closed_at_once(stylizer: Stylizer) ->
 
 def test_answers_that_are_not_read_hold_no_place_and_are_dropped(stylizer: Stylizer) -> None:
     """Clients that pipeline requests and never read what comes."""
+    small = {"files": FILES, "data": {"style_size": "64"}}
     files = FILES | {"content": encoded(noise(512, 512), "PNG")}
-    request = httpx.Request(
-        "POST", "http://localhost/v1/stylize", files=files, data={"style_size": "64"}
-    )
+    request = httpx.Request("POST", "http://localhost/v1/stylize", **(small | {"files": files}))
     lines = ["POST /v1/stylize HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
     whole = "\r\n".join(lines).encode() + b"\r\n\r\n" + request.read()
-    with bounded(stylizer, Limits(100, 5, 1.5), max_requests=2) as address:
+    with bounded(stylizer, Limits(100, 5, 1.5), 65536, max_requests=3) as address:
         client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
         wait_until_ready(client)
-        deaf = [socket.socket() for _ in range(3)]
+        deaf = [connect_deaf(address) for _ in range(3)]
         for connection in deaf:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect(address)
-            connection.settimeout(5)
             threading.Thread(target=send_quietly, args=(connection, whole * 3)).start()
         # The model paints up to two pictures for each of them, and no more.
-        deadline = time.monotonic() + 60
-        while client.post("/v1/stylize", files=FILES, data={"style_size": "64"}).status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        time.sleep(2)
-        answers = [
-            client.post("/v1/stylize", files=FILES, data={"style_size": "64"}) for _ in range(3)
-        ]
+        for connection in deaf:
+            assert dropped(connection, seconds=60)
+        wait_until(lambda: client.post("/v1/stylize", **small).status_code == 200)
+        answers = [client.post("/v1/stylize", **small) for _ in range(3)]
         assert [each.status_code for each in answers] == [200, 200, 200]
         for connection in deaf:
             assert len(read_all(connection)) < 3 * len(files["content"])
             connection.close()
         client.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_the_system_frees_what_a_client_leaves_unread(stylizer: Stylizer) -> None:
+    whole = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n"
+    with (
+        bounded(stylizer, Limits(100, 5, 1)) as address,
+        closing(connect_deaf(address)) as connection,
+    ):
+        port = connection.getsockname()[1]
+        connection.sendall(whole + b"\r\n" + whole + b"Connection: close\r\n\r\n")
+        wait_until(lambda: state_towards(port) == FIN_WAIT_1)
+        wait_until(lambda: state_towards(port) is None)
+
+
+def state_towards(port: int) -> str | None:
+    """The state of the server's end of a connection, as the system has it."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return next((row[3] for row in rows if row[2].endswith(f":{port:04X}")), None)
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def connect_deaf(address: tuple[str, int]) -> socket.socket:
+    """A connection whose system takes no more than a few kilobytes that are not read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(address)
+    connection.settimeout(5)
+    return connection
+
+
+def dropped(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other side resets the connection within so many seconds."""
+    poll = select.poll()
+    poll.register(connection, 0)  # a hang-up is always reported, readable data is not
+    return bool(poll.poll(1000 * seconds))
 
 
 def send_quietly(connection: socket.socket, data: bytes) -> None:

@@ -203,5 +203,9 @@ def test_the_javascript_of_the_documentation_paints(visitor, server):
     assert recipe["size"] == 768
     with pytest.raises(Error, match="content: these bytes are no JPEG"):
         visitor.page.evaluate(
-            f"async () => {{ const content = new Blob(['x']), style = content; {script} }}"
+            f"""async (data) => {{
+                const content = new Blob(["x"]), style = new Blob([new Uint8Array(data)]);
+                {script}
+            }}""",
+            list(PHOTO),
         )
