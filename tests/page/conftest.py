@@ -75,17 +75,18 @@ class Visitor:
         )
         return self.result()
 
-    def result(self) -> Image.Image:
-        """The picture that is shown."""
+    def result(self, image: str = "after") -> Image.Image:
+        """The picture that is shown; "before" is what the slider compares it with."""
         # Through a canvas: the page's Content-Security-Policy keeps fetch from blob: URLs.
         data = self.page.evaluate(
-            """() => {
-                const image = document.getElementById("after");
+            """(id) => {
+                const image = document.getElementById(id);
                 const canvas = document.createElement("canvas");
                 [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
                 canvas.getContext("2d").drawImage(image, 0, 0);
                 return canvas.toDataURL("image/png").split(",")[1];
-            }"""
+            }""",
+            image,
         )
         picture = read_image(base64.b64decode(data))
         opaque = picture.getchannel("A").getextrema() == (255, 255)

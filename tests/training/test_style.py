@@ -46,7 +46,7 @@ def test_practice_brings_the_result_nearer_to_the_style():
     for loss in ("mean", "covariance"):
         assert found["after"][loss] < 0.9 * found["before"][loss]
     # Nearer to the style is further from the content, but not by much.
-    assert found["after"]["content"] < 1.5 * found["before"]["content"]
+    assert found["after"]["content"] < 1.35 * found["before"]["content"]
 
 
 def test_the_file_is_a_style_everywhere(capsys, stylizer):
