@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.engine.interface import Job, JobStatus, RefinementStep, Result
@@ -17,21 +17,28 @@ class AbandonedError(Exception):
 
 
 def paint_all(
-    stylizer: Stylizer, jobs: Sequence[Job], statuses: Sequence[JobStatus]
+    stylizer: Stylizer,
+    jobs: Sequence[Job],
+    statuses: Sequence[JobStatus],
+    pause: Callable[[], None],
 ) -> list[Result | Exception]:
-    """Return the result of each of several jobs of one size, or the exception that it raised."""
+    """Return the result of each of several jobs of one size, or the exception that it raised.
+
+    `pause` is called between styles that are encoded, tiles, and steps of a refinement: what else
+    the model has to do can be done then.
+    """
     for status in statuses:
         status.enter("painting")
-    encoded = [encode_styles(stylizer, job) for job in jobs]
+    encoded = [encode_styles(stylizer, job, pause) for job in jobs]
     good = [
         (job, status, styles)
         for job, status, styles in zip(jobs, statuses, encoded, strict=True)
         if isinstance(styles, EncodedStyles)
     ]
-    painted = iter(paint(stylizer, good))
+    painted = iter(paint(stylizer, good, pause))
     results = [next(painted) if isinstance(each, EncodedStyles) else each for each in encoded]
     if jobs[0].refinement is not None and isinstance(results[0], Result):
-        return [refine(stylizer, jobs[0], results[0], statuses[0])]
+        return [refine(stylizer, jobs[0], results[0], statuses[0], pause)]
     return results
 
 
@@ -43,23 +50,29 @@ class EncodedStyles:
     seconds: float
 
 
-def encode_styles(stylizer: Stylizer, job: Job) -> EncodedStyles | Exception:
+def encode_styles(
+    stylizer: Stylizer, job: Job, pause: Callable[[], None]
+) -> EncodedStyles | Exception:
     """Encode the styles of a job that are pictures."""
-    started = time.perf_counter()
-    try:
-        styles = [
-            style
-            if isinstance(style, Style)
-            else stylizer.encode_style(style, style_size=job.style_size)
-            for style in job.styles
-        ]
-    except Exception as error:
-        return error
-    return EncodedStyles(styles, time.perf_counter() - started)
+    styles, seconds = [], 0.0
+    for style in job.styles:
+        if isinstance(style, Style):
+            styles.append(style)
+            continue
+        started = time.perf_counter()
+        try:
+            styles.append(stylizer.encode_style(style, style_size=job.style_size))
+        except Exception as error:
+            return error
+        seconds += time.perf_counter() - started
+        pause()
+    return EncodedStyles(styles, seconds)
 
 
 def paint(
-    stylizer: Stylizer, work: Sequence[tuple[Job, JobStatus, EncodedStyles]]
+    stylizer: Stylizer,
+    work: Sequence[tuple[Job, JobStatus, EncodedStyles]],
+    pause: Callable[[], None],
 ) -> list[Result | Exception]:
     """Paint as one batch; where that fails, each half of it by itself, down to single jobs.
 
@@ -73,6 +86,7 @@ def paint(
     def on_tile(done: int, total: int) -> None:
         if statuses[0].gone.is_set():
             raise AbandonedError
+        pause()
 
     try:
         pixels = stylizer.paint(
@@ -87,10 +101,12 @@ def paint(
             for own, each in zip(pixels, encoded, strict=True)
         ]
     half = len(work) // 2
-    return paint(stylizer, work[:half]) + paint(stylizer, work[half:])
+    return paint(stylizer, work[:half], pause) + paint(stylizer, work[half:], pause)
 
 
-def refine(stylizer: Stylizer, job: Job, result: Result, status: JobStatus) -> Result | Exception:
+def refine(
+    stylizer: Stylizer, job: Job, result: Result, status: JobStatus, pause: Callable[[], None]
+) -> Result | Exception:
     """Refine a result until its time is over or someone ends it."""
     started = time.perf_counter()
     how = job.refinement
@@ -106,6 +122,7 @@ def refine(stylizer: Stylizer, job: Job, result: Result, status: JobStatus) -> R
             )
             if status.enough.is_set() or status.gone.is_set():
                 break
+            pause()
     except Exception as error:
         return error
     return result

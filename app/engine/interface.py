@@ -22,6 +22,8 @@ from model.stylizer import Stylizer
 EVENT_SECONDS = 0.25
 # What each further region, and a pixel of a style to encode, costs against a pixel to paint.
 REGION_WORK, STYLE_WORK = 0.4, 0.5
+# What a second of refinement costs, in pixels to paint.
+REFINE_WORK = 1_000_000
 Stage = Literal["decoding", "queued", "painting", "refining", "encoding"]
 
 
@@ -61,7 +63,10 @@ class Job:
         regions = len(self.styles) if self.painting.masks else 1
         unknown = sum(not isinstance(style, Style) for style in self.styles)
         painted = width * height * (1 + REGION_WORK * (regions - 1))
-        return painted + STYLE_WORK * unknown * self.style_size**2
+        work = painted + STYLE_WORK * unknown * self.style_size**2
+        if self.refinement is not None:
+            work += REFINE_WORK * (self.refinement.optimization.budget.seconds or 0)
+        return work
 
     def goes_with(self, other: Job) -> bool:
         """Whether both can be in one batch."""
@@ -79,7 +84,7 @@ class Result:
         style_seconds: that computing those took which were not known.
         refine_seconds: that the refinement took, where there was one.
         queue_seconds: from the asking to the start of the work.
-        model_seconds: from the start to the end of the work, all of its batch.
+        model_seconds: from the start to the end of the work, all of its batch and what it let pass.
         batch: how many jobs were painted at once.
     """
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -20,10 +22,11 @@ from model.painting import Painting
 from model.stylizer import Stylizer
 
 WARM_UP_SIDE = 256
-# A job lets smaller ones pass that come so many seconds later for each pixel that it costs above
-# FREE_WORK, and at most MAX_PATIENCE seconds later: then it has waited as long as is fair.
+# A job that costs more pixels than these is large: small ones pass it.
+SMALL_WORK = 500_000
+# A large job that waits lets those pass that come so many seconds later for each pixel above, and
+# at most MAX_PATIENCE seconds later: then it has waited as long as is fair.
 PATIENCE, MAX_PATIENCE = 3e-6, 10.0
-FREE_WORK = 500_000
 # The most pixels in a batch, by device type. More are hardly faster and take memory.
 BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
@@ -40,7 +43,7 @@ class Ticket:
     @property
     def turn(self) -> float:
         """The time that decides whose turn it is: the least is next."""
-        more = max(0.0, self.job.work - FREE_WORK)
+        more = max(0.0, self.job.work - SMALL_WORK)
         return self.asked + min(PATIENCE * more, MAX_PATIENCE)
 
 
@@ -49,7 +52,8 @@ class ProcessEngine:
 
     It never waits for a batch to fill. Jobs start in the order in which they were queued, except
     that small ones pass large ones for a while, and that those join a batch which have the size of
-    the job whose turn it is.
+    the job whose turn it is. A large job that is being painted lets small ones pass between its
+    styles, tiles and steps of refinement, for half of the time.
 
     Attributes:
         stylizer: the model.
@@ -94,13 +98,15 @@ class ProcessEngine:
             status.gone.set()
             raise
 
-    def _paint_next(self) -> None:
-        batch = self._take()
+    def _paint_next(self, most_work: float = math.inf) -> bool:
+        """Paint the batch whose turn it is, of jobs up to that work; return if there was one."""
+        batch = self._take(most_work)
         if not batch:
-            return
+            return False
         started = time.perf_counter()
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
-        results = paint_all(self.stylizer, jobs, statuses)
+        pause = self._pause() if jobs[0].work > SMALL_WORK else lambda: None
+        results = paint_all(self.stylizer, jobs, statuses, pause)
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
@@ -114,20 +120,36 @@ class ProcessEngine:
                         batch=len(batch),
                     )
                 )
+        return True
 
-    def _take(self) -> list[Ticket]:
+    def _pause(self) -> Callable[[], None]:
+        """Return a function that lets small jobs pass for as long as was worked since it did so."""
+        resumed = time.perf_counter()
+
+        def pause() -> None:
+            nonlocal resumed
+            now = time.perf_counter()
+            until = now + (now - resumed)
+            while time.perf_counter() < until and self._paint_next(SMALL_WORK):
+                pass
+            resumed = time.perf_counter()
+
+        return pause
+
+    def _take(self, most_work: float) -> list[Ticket]:
         """Take the ticket whose turn it is and others of its size, up to a full batch."""
         with self._lock:
             waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
             waiting.sort(key=lambda ticket: ticket.turn)
+            able = [ticket for ticket in waiting if ticket.job.work <= most_work]
             batch = []
-            if waiting:
-                first = waiting[0].job
+            if able:
+                first = able[0].job
                 width, height = first.painting.content.size
                 fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
                 most = max(1, min(self._max_batch, fit))
-                others = [each for each in waiting[1:] if first.goes_with(each.job)]
-                batch = [waiting[0], *others][:most]
+                others = [each for each in able[1:] if first.goes_with(each.job)]
+                batch = [able[0], *others][:most]
             self._waiting = [ticket for ticket in waiting if ticket not in batch]
         return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
 

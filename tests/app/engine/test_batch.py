@@ -26,7 +26,7 @@ def batches(stylizer):
 
 
 def paint_all(stylizer, jobs):
-    return batch.paint_all(stylizer, jobs, [JobStatus() for _ in jobs])
+    return batch.paint_all(stylizer, jobs, [JobStatus() for _ in jobs], lambda: None)
 
 
 def wrong(style):
@@ -115,10 +115,10 @@ def virtual():
 
 free, largest = 700 * 2**20, resource.RLIM_INFINITY
 resource.setrlimit(resource.RLIMIT_AS, (virtual() + free, largest))
-results = paint_all(stylizer, jobs, [JobStatus()] * 8)
+results = paint_all(stylizer, jobs, [JobStatus()] * 8, lambda: None)
 assert all(isinstance(result, Result) for result in results), results
 # The process is as well as before.
-again = paint_all(stylizer, jobs[:1], [JobStatus()])
+again = paint_all(stylizer, jobs[:1], [JobStatus()], lambda: None)
 assert (again[0].pixels == results[-1].pixels).all()
 print(*batches)
 """

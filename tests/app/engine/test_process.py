@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from app.engine.interface import Job, JobStatus
+import model.stylizer
+from app.engine import process
+from app.engine.interface import Job, JobStatus, Refinement
 from app.engine.process import BATCH_PIXELS, MAX_PATIENCE, ProcessEngine, Ticket
 from app.settings import Settings
 from model.controls import Controls
 from model.errors import ParameterError
+from model.optimization.optimize import refinement
 from model.painting import Painting
 from tests.pictures import difference, photo
 
@@ -75,16 +78,66 @@ def job(size, *, style=None, style_size=64):
     return Job(painting, [style or photo(64, 64)], style_size)
 
 
-def test_small_jobs_pass_a_large_one_for_a_while(worker):
-    large, small = (1024, 768), (80, 80)
+def test_small_jobs_pass_a_large_one_for_a_while(worker, monkeypatch):
+    monkeypatch.setattr(process, "SMALL_WORK", 10_000)
+    monkeypatch.setattr(process, "PATIENCE", 2e-4)
+    large, small = (128, 128), (80, 80)
     _, order = ask_behind_a_gate(worker, [job(large), job(small), job(OTHER)])
     assert order == [1, 2, 0]
     asked = time.perf_counter()
     ticket = Ticket(job(large), JobStatus(), Future(), asked)
     late = Ticket(job(small), JobStatus(), Future(), asked + 2)
     assert asked + 0.5 < ticket.turn < late.turn, "it is passed by no one who comes much later"
-    huge = Ticket(job((4096, 4096)), JobStatus(), Future(), asked)
+    huge = Ticket(job((512, 512)), JobStatus(), Future(), asked)
     assert huge.turn == asked + MAX_PATIENCE
+
+
+def several_styles():
+    return Job(Painting.plan(photo(*ALIKE), 3), [photo(64, 64)] * 3, 64)
+
+
+def many_tiles():
+    return job((136, 136))
+
+
+def refined():
+    return replace(several_styles(), refinement=Refinement(refinement(1, 64), [photo(64, 64)] * 3))
+
+
+def paint_among_small_ones(worker, large, count, style, monkeypatch):
+    """Paint a large job while small ones wait; return it, and the order in which they ended."""
+    monkeypatch.setattr(process, "SMALL_WORK", 64 * 64)
+    monkeypatch.setattr(model.stylizer, "MAX_UNTILED_PIXELS", 128 * 128)
+    monkeypatch.setattr(model.stylizer, "TILE", 64)
+    gate, done = Gate(), []
+
+    async def ask():
+        tasks = [asyncio.create_task(worker.stylize(large(), gate), name="large")]
+        await asyncio.to_thread(gate.reached.wait)
+        for side in range(16, 16 + count):  # of a size each, so that no two are in one batch
+            small = worker.stylize(job((side, side), style=style), JobStatus())
+            tasks.append(asyncio.create_task(small, name="small"))
+        for task in tasks:
+            task.add_done_callback(lambda task: done.append(task.get_name()))
+        await asyncio.sleep(0.05)
+        gate.open.set()
+        return await asyncio.gather(*tasks)
+
+    painted, *_ = asyncio.run(ask())
+    return painted, done
+
+
+@pytest.mark.parametrize("large", [several_styles, many_tiles, refined])
+def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch, large):
+    painted, order = paint_among_small_ones(worker, large, 2, style, monkeypatch)
+    assert order == ["small", "small", "large"]
+    alone = worker.stylizer.paint([large().painting], [painted.styles])[0]
+    assert large is refined or difference(painted.pixels, alone) < 0.01
+
+
+def test_small_jobs_get_half_of_the_time_of_a_large_one(worker, style, monkeypatch):
+    _, order = paint_among_small_ones(worker, several_styles, 40, style, monkeypatch)
+    assert order[0] == order[-1] == "small"
 
 
 def test_work_counts_regions_and_styles_to_encode(style):
@@ -94,6 +147,8 @@ def test_work_counts_regions_and_styles_to_encode(style):
     masks = [Image.new("L", (100, 100), 128)] * 2
     painting = Painting.plan(photo(100, 100), 2, Controls(masks=masks))
     assert Job(painting, [style, style], 64).work == pytest.approx(1.4 * 100 * 100)
+    longer = replace(one, refinement=Refinement(refinement(2, 64), [photo(64, 64)]))
+    assert longer.work == one.work + 2_000_000
 
 
 def test_jobs_of_different_sizes_begin_one_by_one_in_the_order_asked_for(worker):
