@@ -1,14 +1,18 @@
-"""A cache of contents' features: the next style on the same picture runs only the decoder."""
+"""Contents' features, kept: the next style on the same picture runs only the decoder."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from cachetools import LRUCache
 from torch import Tensor
+
+from model.networks.encoder import Encoder
+from model.pixels import to_tensor
 
 # A content as N x 3 x H x W, and its features.
 ContentFeatures = tuple[Tensor, Sequence[Tensor]]
@@ -37,6 +41,34 @@ class ContentCache:
         if nbytes(content) <= self._entries.maxsize:
             with self._lock:
                 self._entries[key_of(pixels)] = content
+
+
+class ContentEncoder:
+    """Encodes contents, and keeps the features of the last ones."""
+
+    def __init__(self, encoder: Encoder, device: torch.device, capacity: int) -> None:
+        """Encode on the device that the encoder is on, and keep at most `capacity` bytes."""
+        self._encoder, self._device = encoder, device
+        self._cache = ContentCache(capacity)
+
+    def encode(self, *batch: np.ndarray) -> ContentFeatures:
+        """Return N arrays of H x W x 3 pixels as a tensor, and its features; keep nothing."""
+        image = torch.cat([to_tensor(pixels, self._device) for pixels in batch])
+        return image, self._encoder(image)
+
+    def encode_each(self, batch: Sequence[np.ndarray]) -> Iterator[ContentFeatures]:
+        """Yield contents of one size with their features; only those are computed that are new."""
+        kept = [self._cache.get(pixels) for pixels in batch]
+        new = [pixels for pixels, known in zip(batch, kept, strict=True) if known is None]
+        if new:
+            images, taps = self.encode(*new)
+            alone = zip(*(torch.split(each, 1) for each in (images, *taps)), strict=True)
+        for pixels, known in zip(batch, kept, strict=True):
+            if known is None:
+                image, *own = next(alone)
+                known = image, own
+                self._cache.put(pixels, known)
+            yield known
 
 
 def key_of(pixels: np.ndarray) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from model.errors import DeviceError
 # Apple's and Intel's GPUs, where PyTorch has them. They have no float64, and their float16 is used
 # where a picture that is painted in it comes out right.
 OTHER_GPUS = ("mps", "xpu")
+# Shapes of pictures that reuse each other's memory.
+RECENT_SHAPES = 8
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -119,12 +122,25 @@ def bound_compiled_shapes() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
-def release_freed_memory() -> None:
-    """Return freed memory to the system, which `reuse_freed_memory` keeps.
+class FreedMemory:
+    """The memory that `reuse_freed_memory` keeps, and that goes back to the system at times.
 
     Pictures of one size reuse each other's memory. Those of many sizes leave holes between blocks,
-    and the process grows. Does nothing where the C library is another than glibc.
+    and the process grows.
     """
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, ...]] = deque(maxlen=RECENT_SHAPES)
+
+    def release_after(self, shape: tuple[int, ...]) -> None:
+        """Return freed memory after a picture of a shape that was not met lately."""
+        if shape not in self._recent:
+            release_freed_memory()
+            self._recent.append(shape)
+
+
+def release_freed_memory() -> None:
+    """Return freed memory to the system; does nothing where the C library is not glibc."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)

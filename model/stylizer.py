@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, Unpack
@@ -16,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from model import weights as weights_files
-from model.content_cache import ContentCache, ContentFeatures
+from model.content_cache import ContentEncoder
 from model.controls import (
     CONTENT_CACHE_BYTES,
     DEFAULT_STYLE_SIZE,
@@ -30,14 +29,14 @@ from model.networks.decoder import Decoder
 from model.networks.encoder import Encoder
 from model.networks.plain_decoder import PlainDecoder
 from model.painting import Painting
-from model.pixels import network_input, to_pixels, to_tensor
+from model.pixels import network_input, to_pixels
 from model.runtime import (
     OTHER_GPUS,
+    FreedMemory,
     bound_compiled_shapes,
     choose_device,
     choose_precision,
     is_out_of_memory,
-    release_freed_memory,
     reuse_freed_memory,
     within_memory,
 )
@@ -50,8 +49,6 @@ from model.transfer import Transfer, to_region
 MAX_UNTILED_PIXELS = 2048 * 2048
 TILE = 768
 MIN_TILE = 64
-# Sizes whose pictures reuse each other's memory.
-RECENT_SHAPES = 8
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -93,8 +90,8 @@ class Stylizer:
         self.decoder = self._prepare(decoder)
         self.encoder_path: Path | None = None
         self.decoder_path: Path | None = None
-        self._contents = ContentCache(content_cache_bytes)
-        self._recent_shapes: deque[tuple[int, ...]] = deque(maxlen=RECENT_SHAPES)
+        self._contents = ContentEncoder(self.encoder, self.device, content_cache_bytes)
+        self._memory = FreedMemory()
 
     @classmethod
     def load(
@@ -244,7 +241,7 @@ class Stylizer:
             painted = self._paint_whole(pixels, transfers)
         else:
             painted = [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
-        self._release_memory(pixels[0].shape)
+        self._memory.release_after(pixels[0].shape)
         return painted
 
     def _paint_one(
@@ -277,7 +274,7 @@ class Stylizer:
             transfer,
             tile=side,
             halo=self.decoder.halo,
-            encode=self._encode,
+            encode=self._contents.encode,
             on_tile=on_tile,
         )
 
@@ -286,36 +283,12 @@ class Stylizer:
     ) -> list[np.ndarray]:
         """Encode contents as one batch, and paint them one by one: each by weights of its own."""
         painted = []
-        for (image, taps), transfer in zip(self._encode_all(pixels), transfers, strict=True):
-            contents = [measure(image, taps, region) for region in transfer.measured]
-            result = transfer.paint(image, taps, transfer.conditions(contents))
+        contents = self._contents.encode_each(pixels)
+        for (image, taps), transfer in zip(contents, transfers, strict=True):
+            own = [measure(image, taps, region) for region in transfer.measured]
+            result = transfer.paint(image, taps, transfer.conditions(own))
             painted.append(to_pixels(result))
         return painted
-
-    def _encode_all(self, batch: Sequence[np.ndarray]) -> Iterator[ContentFeatures]:
-        """Yield contents with their features; only those are computed that are not kept."""
-        kept = [self._contents.get(pixels) for pixels in batch]
-        new = [pixels for pixels, known in zip(batch, kept, strict=True) if known is None]
-        if new:
-            images, taps = self._encode(*new)
-            alone = zip(*(torch.split(each, 1) for each in (images, *taps)), strict=True)
-        for pixels, known in zip(batch, kept, strict=True):
-            if known is None:
-                image, *own = next(alone)
-                known = image, own
-                self._contents.put(pixels, known)
-            yield known
-
-    def _encode(self, *batch: np.ndarray) -> ContentFeatures:
-        """Return N arrays of H x W x 3 pixels as a tensor, and its features."""
-        image = torch.cat([to_tensor(pixels, self.device) for pixels in batch])
-        return image, self.encoder(image)
-
-    def _release_memory(self, shape: tuple[int, ...]) -> None:
-        """Return freed memory to the system after pictures of a size that was not met lately."""
-        if shape not in self._recent_shapes:
-            release_freed_memory()
-            self._recent_shapes.append(shape)
 
     def _prepare(self, network: Network) -> Network:
         # Channels last is the layout that convolutions are fastest in, on the CPU and on CUDA.

@@ -148,7 +148,7 @@ def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypa
     """The memory suffices for a tile of `fits` pixels; PyTorch says so in this error."""
     painted = []
     halo = STRIDE * (HALO + stylizer.decoder.halo)
-    encode = stylizer._encode
+    encode = stylizer._contents.encode
 
     def encode_within(pixels):
         painted.append(pixels.shape)
@@ -156,7 +156,7 @@ def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypa
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")
         return encode(pixels)
 
-    monkeypatch.setattr(stylizer, "_encode", encode_within)
+    monkeypatch.setattr(stylizer._contents, "encode", encode_within)
     content = noise(1200, 24)
     if fits is None:
         with pytest.raises(DeviceError, match="does not fit the memory"):
