@@ -139,7 +139,10 @@ def lab_colors(image: Image.Image) -> np.ndarray:
     """Return the Lab colours of an RGB image scaled to 128 x 128, N x 3, float32."""
     side = (PALETTE_SIDE, PALETTE_SIDE)
     lab = image.resize(side, Image.Resampling.BOX).convert("LAB")
-    return np.asarray(lab, np.float32).reshape(-1, 3)
+    # Band by band: Pillow turns a and b into signed bytes where it exports all three, and a colour
+    # that is nearly grey would then jump from 0 to 255.
+    bands = [np.asarray(band, np.float32) for band in lab.split()]
+    return np.stack(bands, axis=-1).reshape(-1, 3)
 
 
 def edge_strength(image: Image.Image) -> np.ndarray:

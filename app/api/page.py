@@ -1,4 +1,4 @@
-"""The web page at /: static files under a strict Content-Security-Policy."""
+"""The web page at /, and the JavaScript client: files under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import FileResponse, Response
 
 FOLDER = str(files("app") / "page")
+CLIENT = str(files("app") / "client" / "client.js")
 HEADERS = {
     # No other origins, nothing inline; blob: is for pictures that stay in the browser.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -32,10 +33,11 @@ class PageFiles(StaticFiles):
 
 
 def register(app: FastAPI) -> None:
-    """Serve the page at / and its files under /page."""
+    """Serve the page at /, its files under /page, and the JavaScript client at /client.js."""
     app.mount("/page", PageFiles(directory=FOLDER))
     app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/worker.js", worker, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/client.js", client, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 async def page() -> FileResponse:
@@ -46,3 +48,8 @@ async def page() -> FileResponse:
 async def worker() -> FileResponse:
     """Return the page's service worker; its place decides what it may answer: everything here."""
     return FileResponse(f"{FOLDER}/worker.js", headers=HEADERS)
+
+
+async def client() -> FileResponse:
+    """Return the client for programs in JavaScript."""
+    return FileResponse(CLIENT, headers=HEADERS)

@@ -2,19 +2,15 @@
 
 import io
 import json
-import re
-from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Error
 
 from model.images import read_image
 from tests.page.test_page import NAMES, PHOTO, tile
 from tests.pictures import difference, encoded, photo
 
 pytestmark = pytest.mark.slow
-DOCUMENT = Path(__file__).parents[2] / "docs/api.md"
 
 
 def results(visitor):
@@ -176,26 +172,3 @@ def test_a_picture_that_another_app_shares_is_painted(visitor):
     with page.expect_download() as download:
         page.click("#download")
     assert download.value.suggested_filename.startswith("söme-photo-")
-
-
-def test_the_javascript_of_the_documentation_paints(visitor, server):
-    [script] = re.findall(r"```js\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    script = script.replace("http://127.0.0.1:8000", str(server.base_url).rstrip("/"))
-    painted, recipe = visitor.page.evaluate(
-        f"""async (data) => {{
-            const content = new Blob([new Uint8Array(data)]), style = content;
-            {script}
-            return [[...new Uint8Array(await picture.arrayBuffer())], recipe];
-        }}""",
-        list(PHOTO),
-    )
-    assert max(read_image(bytes(painted)).size) == 768
-    assert recipe["size"] == 768
-    with pytest.raises(Error, match="content: these bytes are no JPEG"):
-        visitor.page.evaluate(
-            f"""async (data) => {{
-                const content = new Blob(["x"]), style = new Blob([new Uint8Array(data)]);
-                {script}
-            }}""",
-            list(PHOTO),
-        )

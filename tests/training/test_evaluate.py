@@ -45,6 +45,11 @@ def test_the_palette_distance_is_0_for_the_same_colours_wherever_they_are():
     assert palette_distance(red, half) == pytest.approx(far / 2, rel=0.02)
 
 
+def test_the_palette_distance_of_colours_that_are_nearly_grey_is_small():
+    greenish, reddish = (Image.new("RGB", (64, 64), c) for c in [(127, 129, 128), (129, 127, 128)])
+    assert 0 < palette_distance(greenish, reddish) < 3
+
+
 def test_edges_are_where_light_changes():
     half = Image.new("L", (64, 64))
     half.paste(255, (0, 0, 33, 64))
