@@ -102,7 +102,8 @@ def keep_color(painted: np.ndarray, content: np.ndarray, opacity: np.ndarray | N
     content's lights and darks as well: a night stays a night.
 
     Args:
-        painted, content: H x W x 3, uint8.
+        painted: H x W x 3, uint8 or uint16.
+        content: H x W x 3, uint8.
         opacity: H x W, uint8, how much of each pixel is seen; None: all.
     """
     moments = [RunningColors(), RunningColors()]
@@ -113,7 +114,7 @@ def keep_color(painted: np.ndarray, content: np.ndarray, opacity: np.ndarray | N
     change = transport(*(running.result() for running in moments))
     kept = np.empty_like(painted)
     for rows in slices(len(painted)):
-        kept[rows] = to_pixels(change(to_tensor(painted[rows])))
+        kept[rows] = to_pixels(change(to_tensor(painted[rows])), 8 * painted.itemsize)
     return kept
 
 

@@ -11,6 +11,7 @@ from typing import TypedDict
 from PIL import Image
 
 from model.errors import ParameterError
+from model.formats import check_depth
 from model.images import normalize, to_mask
 from model.scaling import resize_shortest
 
@@ -41,6 +42,7 @@ class Controls:
             decoder is best at. None: that of the styles, which is 0 but for practised ones. A
             `PlainDecoder` has no such choice.
         size: longest side of the result in pixels, 16 or more. None: as the content.
+        depth: bits of the result's channels, 8 or 16: 16 keeps what the networks compute.
     """
 
     weights: Sequence[float] | None = None
@@ -49,6 +51,7 @@ class Controls:
     preserve_color: bool = False
     detail: float | None = None
     size: int | None = None
+    depth: int = 8
 
     def check(self, styles: int) -> None:
         """Check all that can be checked without the pictures.
@@ -68,6 +71,7 @@ class Controls:
             check_range("detail", self.detail, -1, 1)
         if self.size is not None:
             check_range("size", self.size, MIN_SIZE, math.inf)
+        check_depth(self.depth)
 
 
 class ControlsDict(TypedDict, total=False):

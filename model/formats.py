@@ -19,6 +19,9 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "JXL", "GIF", "TIFF", "BM
 READ_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, GIF, TIFF or BMP"
 # As users and media types name them; the first is the default.
 WRITE_FORMATS = ("png", "jpeg", "webp", "avif", "tiff")
+# Bits of a channel, and the formats that are written with 16.
+DEPTHS = (8, 16)
+DEEP_FORMATS = ("png", "tiff")
 ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 # The suffixes of files that are written.
 FORMAT_OF_SUFFIX = {f".{name}": name for name in WRITE_FORMATS} | {
@@ -54,6 +57,16 @@ def check_writable(size: tuple[int, int], format: str) -> None:
             "pixels a side; choose png or a smaller size",
             limit=limit,
             value=max(size),
+        )
+
+
+def check_depth(depth: int, format: str = "png") -> None:
+    """Raise ParameterError for a depth that we do not write, or not in that format."""
+    if depth not in DEPTHS:
+        raise ParameterError(f"depth must be 8 or 16, and is {depth}")
+    if depth > 8 and format not in DEEP_FORMATS:
+        raise ParameterError(
+            f"depth {depth} can be written as {' or '.join(DEEP_FORMATS)}, and not as {format}"
         )
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from model import samples
+from model.deep import encode_deep
 from model.errors import AdainError, CorruptImageError, ImageTooLargeError, UnsupportedImageError
 from model.file_structure import check_structure
-from model.formats import READ_FORMATS, READ_NAMES, announces_format, check_writable
+from model.formats import READ_FORMATS, READ_NAMES, announces_format, check_depth, check_writable
 from model.metadata import NONE, Metadata, to_profile
 from model.scaling import REDUCING_GAP, scaled_size
 
@@ -243,19 +244,26 @@ def to_mask(image: Image.Image) -> Image.Image:
 
 
 def encode_image(
-    image: Image.Image, format: str, quality: int = DEFAULT_QUALITY, metadata: Metadata = NONE
+    image: Image.Image | np.ndarray,
+    format: str,
+    quality: int = DEFAULT_QUALITY,
+    metadata: Metadata = NONE,
 ) -> bytes:
     """Return an RGB or RGBA image as a file.
 
     Args:
-        image: RGB or RGBA; JPEG has no transparency and gets it laid over white.
+        image: RGB or RGBA; JPEG has no transparency and gets it laid over white. Or an array of 16
+            bits a channel, see `model.deep.encode_deep`.
         format: one of `model.formats.WRITE_FORMATS`.
         quality: 1 to 100, for JPEG, WebP and AVIF.
         metadata: goes into the file. The image is sRGB, and is converted to the profile.
 
     Raises:
-        ImageTooLargeError: see `check_writable`.
+        ImageTooLargeError, ParameterError: see `check_writable` and `check_depth`.
     """
+    if isinstance(image, np.ndarray):
+        check_depth(16, format)
+        return encode_deep(image, format, metadata)
     check_writable(image.size, format)
     image = flatten(image) if format == "jpeg" else image
     options: dict[str, Any] = dict(OPTIONS[format])

@@ -12,6 +12,7 @@ from PIL import Image, ImageChops
 from model import images as pictures
 from model.color import keep_color
 from model.controls import Controls, fit_masks, normalize_weights
+from model.deep import TIMES
 from model.pixels import MIN_SIDE, STRIDE, pad
 from model.scaling import resize_longest, scale
 
@@ -31,6 +32,7 @@ class Painting:
         masks: one per style (L), in the content's size; None: every style goes everywhere.
         preserve_color: whether the content's colours are kept.
         detail: in [-1, 1], how much of the content is kept; None: as the styles say.
+        depth: bits of the result's channels, 8 or 16.
     """
 
     content: Image.Image
@@ -40,6 +42,7 @@ class Painting:
     masks: Sequence[Image.Image] | None
     preserve_color: bool
     detail: float | None = None
+    depth: int = 8
 
     @classmethod
     def plan(
@@ -68,6 +71,7 @@ class Painting:
             None if controls.masks is None else fit_masks(controls.masks, styles, rgb.size),
             controls.preserve_color,
             controls.detail,
+            controls.depth,
         )
 
     def scaled(self, factor: float) -> Painting:
@@ -81,21 +85,40 @@ class Painting:
         """Return what the encoder is given: H x W x 3, uint8, the sides multiples of 8."""
         return pad(self.content, STRIDE, MIN_SIDE)
 
-    def finish(self, painted: np.ndarray) -> Image.Image:
+    def finish(self, painted: np.ndarray) -> Image.Image | np.ndarray:
         """Return the result from the decoder's pixels, which are of the shape of `pixels()`.
 
         Returns:
-            RGB, or RGBA with the content's own alpha channel, in the content's size.
+            RGB, or RGBA with the content's own alpha channel, in the content's size; of 16 bits,
+            the same as an array, H x W x 3 or H x W x 4, uint16.
         """
         painted = painted[: self.content.height, : self.content.width]
         if self.preserve_color:
             opacity = None if self.opacity is None else np.asarray(self.opacity)
             painted = keep_color(painted, np.asarray(self.content), opacity)
+        # Where no mask is, the content shows unchanged.
+        covered = None if self.masks is None else functools.reduce(ImageChops.add, self.masks)
+        if self.depth == 16:
+            return finish_deep(painted, self.content, covered, self.opacity)
         result = Image.fromarray(painted)
-        if self.masks is not None:
-            # Where no mask is, the content shows unchanged.
-            covered = functools.reduce(ImageChops.add, self.masks)
+        if covered is not None:
             result = Image.composite(result, self.content, covered)
         if self.opacity is not None:
             result.putalpha(self.opacity)
         return result
+
+
+def finish_deep(
+    painted: np.ndarray,
+    content: Image.Image,
+    covered: Image.Image | None,
+    opacity: Image.Image | None,
+) -> np.ndarray:
+    """Return pixels of 16 bits over the content where they do not cover it, with its opacity."""
+    if covered is not None:
+        share = np.asarray(covered, np.float32)[..., None] / 255
+        beneath = np.asarray(content, np.float32) * TIMES
+        painted = np.rint(share * painted + (1 - share) * beneath).astype(np.uint16)
+    if opacity is None:
+        return painted
+    return np.dstack([painted, np.asarray(opacity, np.uint16) * TIMES])

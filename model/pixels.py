@@ -33,10 +33,15 @@ def pad(image: Image.Image, multiple: int, smallest: int) -> np.ndarray:
 
 
 def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> Tensor:
-    """Return H x W x C or H x W uint8 pixels as 1 x C x H x W float32 in [0, 1], channels last."""
-    # Sent to the device as bytes, a quarter of the size of floats.
+    """Return H x W x C or H x W pixels as 1 x C x H x W float32 in [0, 1], channels last.
+
+    Args:
+        pixels: uint8 or uint16.
+        device: where to put it.
+    """
+    # Sent to the device as integers, which are smaller than floats.
     tensor = torch.tensor(pixels, device=device).view(1, *pixels.shape[:2], -1)
-    return tensor.permute(0, 3, 1, 2).float().div_(255)
+    return tensor.permute(0, 3, 1, 2).float().div_(np.iinfo(pixels.dtype).max)
 
 
 def network_input(picture: Image.Image, device: torch.device | None = None) -> Tensor:
@@ -49,7 +54,13 @@ def network_input(picture: Image.Image, device: torch.device | None = None) -> T
     return to_tensor(pad(picture, STRIDE, MIN_SIDE), device)
 
 
-def to_pixels(tensor: Tensor) -> np.ndarray:
-    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as H x W x 3 uint8 pixels."""
-    pixels = tensor[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
+def to_pixels(tensor: Tensor, depth: int = 8) -> np.ndarray:
+    """Return 1 x 3 x H x W, any floating dtype, clipped to [0, 1], as H x W x 3 pixels.
+
+    Args:
+        tensor: what the networks return.
+        depth: bits of a channel: 8 for uint8, 16 for uint16.
+    """
+    dtype = torch.uint8 if depth == 8 else torch.uint16
+    pixels = tensor[0].float().clamp(0, 1).mul(2**depth - 1).round().to(dtype)
     return pixels.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -47,8 +47,7 @@ from model.transfer import Transfer, to_region
 
 # Larger pictures are painted in tiles, in about twice the time and the memory of one tile.
 MAX_UNTILED_PIXELS = 2048 * 2048
-TILE = 768
-MIN_TILE = 64
+TILE, MIN_TILE = 768, 64
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -202,7 +201,9 @@ class Stylizer:
         styles = [styles] if isinstance(styles, Style) else list(styles)
         painting = Painting.plan(content, len(styles), Controls(**controls))
         [painted] = self.paint([painting], [styles], tile=tile, on_tile=on_tile)
-        return painting.finish(painted)
+        result = painting.finish(painted)
+        assert isinstance(result, Image.Image)  # of 8 bits
+        return result
 
     @torch.inference_mode()
     def paint(
@@ -221,7 +222,7 @@ class Stylizer:
             tile, on_tile: as for `stylize`; a batch is never painted in tiles.
 
         Returns:
-            H x W x 3, uint8, as each painting's `pixels()`.
+            H x W x 3 of each painting's `pixels()`; uint8, or uint16 where its depth is 16.
 
         Raises:
             ParameterError: `tile` is out of range, or a style is for other weights.
@@ -287,7 +288,7 @@ class Stylizer:
         for (image, taps), transfer in zip(contents, transfers, strict=True):
             own = [measure(image, taps, region) for region in transfer.measured]
             result = transfer.paint(image, taps, transfer.conditions(own))
-            painted.append(to_pixels(result))
+            painted.append(to_pixels(result, transfer.depth))
         return painted
 
     def _prepare(self, network: Network) -> Network:

@@ -120,7 +120,13 @@ class RunningStyle:
 
 
 class TiledWork(Protocol):
-    """The work on each tile."""
+    """The work on each tile.
+
+    Attributes:
+        depth: bits of the result's channels, 8 or 16.
+    """
+
+    depth: int
 
     @property
     def measured(self) -> Sequence[Tensor | None]:
@@ -159,7 +165,7 @@ def stylize_tiles(
         on_tile: hears of the progress.
 
     Returns:
-        H x W x 3, uint8.
+        H x W x 3, uint8 or uint16.
     """
     height, width = (side // STRIDE for side in pixels.shape[:2])
     parts = windows(height, width, max(1, tile // STRIDE))
@@ -180,10 +186,10 @@ def stylize_tiles(
             own.add(image, taps, None if region is None else part.of(region, STRIDE))
         on_tile(done + 1, 2 * len(parts))
     conditions = work.conditions([own.result() for own in running])
-    painted = np.empty_like(pixels)
+    painted = np.empty(pixels.shape, np.uint8 if work.depth == 8 else np.uint16)
     for done, part in enumerate(parts):
         inner = part.grown(halo, height, width)
-        decoded = to_pixels(work.paint(*look(inner), conditions, inner))
+        decoded = to_pixels(work.paint(*look(inner), conditions, inner), work.depth)
         painted[part.slices()] = decoded[part.within(inner).slices()]
         on_tile(len(parts) + done + 1, 2 * len(parts))
     return painted

@@ -25,6 +25,7 @@ class Transfer:
         measured: what the content's own style is taken over, 1 x 1 x H x W in [0, 1] each; None is
             everything.
         shares: of each region at each position, 1 x 1 x H x W; empty where there are no regions.
+        depth: bits of the result's channels.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Transfer:
         device: torch.device,
     ) -> None:
         self._painting, self._decoder = painting, decoder
+        self.depth = painting.depth
         moved = [style.to(device) for style in styles]
         # Transparent pixels, such as the black behind a cut-out, do not count in the statistics.
         visible = None if painting.opacity is None else to_region(painting.opacity, device)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from app.api.paths import route_path
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
 from model.errors import ParameterError
-from model.formats import READ_NAMES, canonical_format
+from model.formats import DEPTHS, READ_NAMES, canonical_format
 from model.images import DEFAULT_QUALITY
 
 # Larger numbers are refused before anything computes with them.
@@ -86,6 +86,11 @@ class StylizeForm(BaseModel):
         None, description="Format of the result. None: from the Accept header, else png."
     )
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="For jpeg, webp and avif.")
+    depth: int = Field(
+        8,
+        description="Bits of the result's channels; 16 for png and tiff, always in sRGB.",
+        json_schema_extra={"enum": list(DEPTHS)},
+    )
     color_profile: Literal["keep", "srgb"] = Field(
         "keep", description="Colours of the result: in the content's own profile, or in sRGB."
     )
@@ -99,6 +104,7 @@ class StylizeForm(BaseModel):
             masks=masks or None,
             preserve_color=self.preserve_color,
             detail=self.detail,
+            depth=self.depth,
         )
 
 

@@ -17,6 +17,7 @@ from app.api.problem_examples import problem_responses
 from app.engine.interface import EVENT_SECONDS, RefinementStep
 from app.registry import Entry, Status
 from app.service import CurrentService
+from model.deep import shallow
 from model.images import encode_image
 from model.painting import Painting
 from model.scaling import resize_longest
@@ -92,7 +93,7 @@ async def end(entry: Named) -> None:
 
 def describe(refined: RefinementStep, painting: Painting) -> RefinementView:
     """Return a step as clients see it."""
-    picture = painting.finish(refined.result.pixels)
+    picture = shallow(painting.finish(refined.result.pixels))
     if max(picture.size) > PREVIEW_SIDE:
         picture = resize_longest(picture, PREVIEW_SIDE)
     return RefinementView(

@@ -27,7 +27,7 @@ from app.metrics import Metrics
 from app.service import CurrentService, Service
 from model.controls import MIN_SIZE, check_count, check_range, normalize_weights
 from model.errors import ParameterError
-from model.formats import check_writable
+from model.formats import check_depth, check_writable
 from model.images import encode_image
 from model.metadata import Metadata, metadata_of_result
 from model.optimization.optimize import refinement
@@ -53,6 +53,7 @@ async def stylize(
     name = form.format or choose_format(request.headers.get("accept", ""))
     refuse_repeated(name for name, _ in (await request.form()).multi_items())
     check_form(form, service)
+    check_depth(form.depth, name)
     with service.requests.follow(request_id(request.scope)) as entry:
         watch = Stopwatch(request.state.started)
         watch.lap("read")

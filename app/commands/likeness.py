@@ -18,6 +18,7 @@ DEFAULTS = {
     "detail": None,
     "preserve_color": False,
     "size": None,
+    "depth": 8,
     "style_size": DEFAULT_STYLE_SIZE,
     "method": "adain",
     "refine": 0.0,

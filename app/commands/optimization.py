@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import get_args
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -136,7 +137,7 @@ class Interrupted(KeyboardInterrupt):
         picture: the picture so far.
     """
 
-    def __init__(self, picture: Image.Image) -> None:
+    def __init__(self, picture: Image.Image | np.ndarray) -> None:
         super().__init__()
         self.picture = picture
 
@@ -146,7 +147,7 @@ def optimized(
     painting: Painting,
     styles: Sequence[Image.Image],
     optimization: Optimization,
-) -> Image.Image:
+) -> Image.Image | np.ndarray:
     """Optimise to the end, with a bar.
 
     Raises:
@@ -167,6 +168,6 @@ def optimized(
             )
             bar.update(100 * progress.fraction - bar.n)
             if stop.is_set():
-                raise Interrupted(progress.picture())
+                raise Interrupted(progress.result())
     assert progress is not None  # there is one step at least
-    return progress.picture()
+    return progress.result()

@@ -43,6 +43,11 @@ class Task:
         return "png" if self.output == STANDARD_OUTPUT else format_of(self.output)
 
 
+def format_written(task: Task, chosen: str | None) -> str:
+    """Return the format of a result: by its name, or the one chosen where it has none."""
+    return chosen if chosen and task.output == STANDARD_OUTPUT else task.format
+
+
 def is_many(content: str) -> bool:
     """Whether a content is a folder or a glob."""
     return is_file(content) and (Path(content).is_dir() or not Path(content).exists())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -41,7 +42,7 @@ class Painter:
         device: where it runs.
     """
 
-    paint: Callable[[Image.Image, int | None], Image.Image]
+    paint: Callable[[Image.Image, int | None], Image.Image | np.ndarray]
     styles: Sequence[dict[str, str]]
     controls: Controls
     weights: str
@@ -69,7 +70,7 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
         pictures = [picture for _, picture in opened]
         pictures += [library.picture(library.find(name).id) for name in args.saved]
 
-        def optimize(content: Image.Image, number: int | None) -> Image.Image:
+        def optimize(content: Image.Image, number: int | None) -> Image.Image | np.ndarray:
             chosen = pictures if number is None else [pictures[number]]
             plan = Painting.plan(content, len(chosen), controls)
             return optimized(stylizer, plan, chosen, optimization)
@@ -82,7 +83,7 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
         ]
         styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
 
-        def transfer(content: Image.Image, number: int | None) -> Image.Image:
+        def transfer(content: Image.Image, number: int | None) -> Image.Image | np.ndarray:
             chosen = styles if number is None else [styles[number]]
             painting = Painting.plan(content, len(chosen), controls)
             with tile_bar() as on_tile:
@@ -102,6 +103,7 @@ def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
         preserve_color=args.preserve_color,
         detail=args.detail,
         size=args.size,
+        depth=args.depth,
     )
 
 
@@ -113,7 +115,7 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
     network.to(device, choose_precision(settings.precision, device))
     network.eval().to(memory_format=torch.channels_last)
 
-    def paint(content: Image.Image, number: int | None) -> Image.Image:
+    def paint(content: Image.Image, number: int | None) -> Image.Image | np.ndarray:
         painting = Painting.plan(content, len(args.style_name), controls)
         return painting.finish(network.paint(painting))
 

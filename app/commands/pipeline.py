@@ -16,15 +16,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
+import numpy as np
 from PIL import Image
 
 from app.commands.contact_sheet import ContactSheet
 from app.commands.optimization import Interrupted
-from app.commands.outputs import STANDARD_OUTPUT, Task
+from app.commands.outputs import STANDARD_OUTPUT, Task, format_written
 from app.commands.painters import Painter
 from app.commands.reports import Report
 from app.commands.sources import read_source
 from app.settings import Settings
+from model.deep import shallow
 from model.errors import AdainError, naming
 from model.files import write_whole
 from model.formats import check_writable
@@ -117,7 +119,7 @@ class Pipeline:
         with naming(task.content):
             picture = read_image(data, max_pixels=self._settings.max_pixels, factor=factor)
             result = scaled_size(picture.size, factor(picture.size))
-            check_writable(result, self._format(task))
+            check_writable(result, format_written(task, self._args.format))
         source = read_metadata(data)
         if self._args.color_profile == "srgb":
             source = replace(source, profile=b"")
@@ -145,11 +147,14 @@ class Pipeline:
         if interrupted is not None:
             raise interrupted
 
-    def _write(self, task: Task, content: Content, result: Image.Image, seconds: float) -> None:
+    def _write(
+        self, task: Task, content: Content, result: Image.Image | np.ndarray, seconds: float
+    ) -> None:
         try:
             with naming(task.output):
                 quality = self._args.quality
-                data = encode_image(result, self._format(task), quality, content.metadata)
+                name = format_written(task, self._args.format)
+                data = encode_image(result, name, quality, content.metadata)
             if task.output == STANDARD_OUTPUT:
                 sys.stdout.buffer.write(data)
                 return
@@ -158,21 +163,18 @@ class Pipeline:
         except (AdainError, OSError) as error:
             self._report.failed(task.content, error)
             return
+        shown = shallow(result)
         if self._sheet is not None:
-            self._sheet.add(task.output.name, result)
+            self._sheet.add(task.output.name, shown)
         self._report.painted(
             str(task.output),
             input=task.content,
-            width=result.width,
-            height=result.height,
+            width=shown.width,
+            height=shown.height,
             recipe=content.recipe,
             device=self._painter.device,
             seconds=round(seconds, 3),
         )
-
-    def _format(self, task: Task) -> str:
-        chosen: str | None = self._args.format
-        return chosen if chosen and task.output == STANDARD_OUTPUT else task.format
 
     def _recipe(self, task: Task, content: bytes) -> dict[str, Any]:
         styles = self._painter.styles

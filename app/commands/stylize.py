@@ -17,6 +17,7 @@ from app.commands.outputs import (
     STANDARD_OUTPUT,
     Task,
     check_template,
+    format_written,
     is_many,
     plan,
 )
@@ -26,7 +27,7 @@ from app.commands.reports import Report
 from app.commands.sources import CLIPBOARD, stem_of
 from app.settings import Settings
 from model.errors import ParameterError
-from model.formats import WRITE_FORMATS, canonical_format, format_of
+from model.formats import DEPTHS, WRITE_FORMATS, canonical_format, check_depth, format_of
 from model.images import DEFAULT_QUALITY
 
 EXAMPLES = """examples:
@@ -69,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_QUALITY,
         help=f"1 to 100, for jpg, webp and avif (default {DEFAULT_QUALITY})",
     )
+    results.add_argument(
+        "--depth",
+        type=int,
+        choices=DEPTHS,
+        default=8,
+        help="bits of a channel; 16 for png and tiff, in sRGB (default 8)",
+    )
     results.add_argument("--name", help="names of results, such as '{stem}-{style}'")
     results.add_argument(
         "--color-profile",
@@ -108,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     check_results(args)
     tasks = plan(args, style_names(args))
+    for task in tasks:
+        check_depth(args.depth, format_written(task, args.format))
     many = len(tasks) > 1 or is_many(args.content)
     settings = Settings()
     sheet = None if args.sheet is None else ContactSheet()

@@ -116,7 +116,7 @@ def refine(
             stylizer, job.painting, how.styles, how.optimization, result.pixels
         ):
             step, seconds = progress.step, time.perf_counter() - started
-            result = replace(result, pixels=step.pixels(), refine_seconds=seconds)
+            result = replace(result, pixels=progress.pixels(), refine_seconds=seconds)
             status.show(
                 RefinementStep(result, step.number, progress.fraction, step.content, step.style)
             )

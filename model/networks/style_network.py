@@ -159,4 +159,4 @@ class StyleNetwork(nn.Module):
                 weights = torch.cat(masks) * shares.view(-1, 1, 1, 1)
                 weights /= weights.sum(0, keepdim=True).clamp_min(EPSILON)
                 painted = (weights * each).sum(0, keepdim=True)
-        return to_pixels(torch.lerp(image, painted, painting.alpha))
+        return to_pixels(torch.lerp(image, painted, painting.alpha), painting.depth)

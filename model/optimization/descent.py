@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.errors import AdainError
 from model.optimization.objective import Losses
-from model.pixels import to_pixels
 
 Clock = Callable[[], float]
 LossFunction = Callable[[Tensor], Losses]
@@ -73,10 +71,6 @@ class DescentStep:
     content: float
     style: float
     image: Tensor
-
-    def pixels(self) -> np.ndarray:
-        """Return the picture as H x W x 3 uint8."""
-        return to_pixels(self.image)
 
 
 def descend(

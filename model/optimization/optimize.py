@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from model.color import ColorMoments, color_moments, transport
 from model.controls import DEFAULT_STYLE_SIZE, MIN_STYLE_SIZE, fit_style
+from model.deep import shallow
 from model.errors import ParameterError
 from model.images import flatten
 from model.optimization.descent import Budget, DescentStep, Optimizer, descend
 from model.optimization.objective import LossWeights, Objective, mixture
 from model.painting import Painting
-from model.pixels import network_input, to_tensor
+from model.pixels import network_input, to_pixels, to_tensor
 from model.runtime import within_memory
 from model.stylizer import Stylizer
 
@@ -76,9 +77,17 @@ class OptimizationProgress:
     fraction: float
     painting: Painting
 
+    def pixels(self) -> np.ndarray:
+        """Return the pixels so far, for the painting's `finish`."""
+        return to_pixels(self.step.image, self.painting.depth)
+
+    def result(self) -> Image.Image | np.ndarray:
+        """Return the result so far, as the painting's `finish` does."""
+        return self.painting.finish(self.pixels())
+
     def picture(self) -> Image.Image:
-        """Return the picture so far."""
-        return self.painting.finish(self.step.pixels())
+        """Return the result so far, with 8 bits a channel."""
+        return shallow(self.result())
 
 
 def optimize(

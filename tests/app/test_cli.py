@@ -8,13 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from app.cli import main
 from app.starter import PAINTINGS
 from model.images import read_image
+from model.metadata import read_recipe
 from model.networks.style_network import StyleNetwork
 from model.painting import Painting
 from model.weights import load_style_network, save_style_network
@@ -55,6 +59,31 @@ def test_one_picture(capsys, stylizer, style):
     assert capsys.readouterr().out == "content-stylized.png\n"
     result = read_image("content-stylized.png")
     assert difference(result, stylizer.stylize(photo(), style)) == 0
+
+
+@pytest.mark.parametrize("method", [[], ["--method", "optimize", "--steps", "2"]])
+def test_results_of_16_bits(method):
+    for depth in ("8", "16"):
+        arguments = ["--depth", depth, "-o", f"{depth}.png", *method]
+        assert stylize("content.jpg", "style.png", *arguments) == 0
+    deep = imagecodecs.png_decode(Path("16.png").read_bytes())
+    assert deep.dtype == np.uint16
+    assert difference(read_image("16.png"), read_image("8.png")) < 0.6
+    assert read_recipe(Path("16.png").read_bytes())["depth"] == 16
+    assert stylize("content.jpg", "--like", "16.png", "-o", "again.tif", *method) == 0
+    assert np.array_equal(tifffile.imread("again.tif"), deep)
+
+
+def test_a_refined_result_of_16_bits():
+    arguments = ["--depth", "16", "-o", "out.png", "--refine", "0.1"]
+    assert stylize("content.jpg", "style.png", *arguments) == 0
+    assert imagecodecs.png_decode(Path("out.png").read_bytes()).dtype == np.uint16
+
+
+def test_16_bits_need_a_format_that_has_them(capsys):
+    line = fails(capsys, "content.jpg", "style.png", "--depth", "16", "-o", "out.jpg")
+    assert "depth 16 can be written as png or tiff, and not as jpeg" in line
+    assert not Path("out.jpg").exists()
 
 
 def test_every_control(stylizer, style, other_style):

@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import imagecodecs
+import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
@@ -43,6 +45,18 @@ def plain(post):
 def picture(response):
     assert response.status_code == 200, response.text
     return read_image(response.content)
+
+
+def test_a_result_of_16_bits(post, plain):
+    response = post(depth=16)
+    deep = imagecodecs.png_decode(response.content)
+    assert deep.dtype == np.uint16
+    assert difference(read_image(response.content), plain) < 0.6
+    assert json.loads(response.headers["x-recipe"])["depth"] == 16
+    response = post(depth=16, format="jpeg")
+    assert response.status_code == 422
+    assert "depth 16 can be written as png or tiff" in response.json()["detail"]
+    assert "depth must be 8 or 16, and is 12" in post(depth=12).json()["detail"]
 
 
 def test_the_result_is_what_the_stylizer_gives(plain, stylizer, style):
