@@ -10,7 +10,7 @@ from app.api.problems import Problem
 from app.errors import ServiceError
 from app.service import CurrentService
 from model.controls import MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE
-from model.formats import READ_FORMATS, WRITE_FORMATS
+from model.formats import DEEP_FORMATS, READ_FORMATS, WRITE_FORMATS
 
 router = APIRouter()
 
@@ -38,6 +38,7 @@ class Limits(BaseModel):
     style_size: tuple[int, int] = Field(description="least and largest style_size")
     reads: tuple[str, ...] = Field(description="formats of pictures that are sent")
     writes: tuple[str, ...] = Field(description="formats of results")
+    writes_16_bits: tuple[str, ...] = Field(description="those of them that take depth=16")
 
 
 @router.get("/v1/limits", summary="What this service takes and gives at most")
@@ -58,6 +59,7 @@ async def limits(service: CurrentService) -> Limits:
         style_size=(MIN_STYLE_SIZE, MAX_STYLE_SIZE),
         reads=tuple(name.lower() for name in READ_FORMATS),
         writes=WRITE_FORMATS,
+        writes_16_bits=DEEP_FORMATS,
     )
 
 

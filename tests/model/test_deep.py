@@ -6,16 +6,17 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image
 
 import model.stylizer
 from model.controls import Controls
 from model.deep import encode_deep, shallow
 from model.errors import ParameterError
 from model.images import encode_image, read_image
-from model.metadata import NONE, Metadata, metadata_of_result, read_metadata, read_recipe
+from model.metadata import NONE, metadata_of_result, read_metadata, read_recipe
 from model.painting import Painting
 from model.weights import bundled, load_style_network
+from tests.model.test_metadata import TAKEN, from_camera, opened
 from tests.pictures import difference, photo
 
 RECIPE = {"adain": "0.1.0", "depth": 16, "styles": [{"name": "Übung"}]}
@@ -97,10 +98,15 @@ def test_files_are_read_by_other_programs(channels):
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
 def test_metadata_go_with_them(format):
-    own = metadata_of_result(Metadata(dpi=(300, 300)), (7, 5), RECIPE)
+    source = read_metadata(from_camera(dpi=(300, 300)))
+    own = metadata_of_result(source, (7, 5), RECIPE, keep_gps=True)
     file = encode_image(pixels(3), format, metadata=own)
     assert read_recipe(file) == RECIPE
     assert read_metadata(file).dpi == pytest.approx((300, 300), rel=1e-3)
+    exif, details, place = opened(file)
+    assert exif[ExifTags.Base.Artist] == "Somebody"
+    assert details[ExifTags.Base.DateTimeOriginal] == TAKEN
+    assert place[1] == "N"
     assert read_image(file).size == (7, 5)
 
 
