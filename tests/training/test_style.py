@@ -43,10 +43,10 @@ def read(path="painting.adain"):
 def test_practice_brings_the_result_nearer_to_the_style():
     assert practise(steps=60) == 0
     found = json.loads(Path("painting.run/record.json").read_text())
-    for loss in ("mean", "covariance"):
-        assert found["after"][loss] < 0.9 * found["before"][loss]
+    before, after = found["before"], found["after"]
+    assert after["mean"] + after["covariance"] < 0.85 * (before["mean"] + before["covariance"])
     # Nearer to the style is further from the content, but not by much.
-    assert found["after"]["content"] < 1.35 * found["before"]["content"]
+    assert after["content"] < 1.3 * before["content"]
 
 
 def test_the_file_is_a_style_everywhere(capsys, stylizer):
