@@ -201,6 +201,7 @@ http {
 """
 
 
+@pytest.mark.slow
 def test_the_service_under_a_path_of_another_server(stylizer, tmp_path):
     settings = Settings(
         data_dir=tmp_path / "data", root_path="/paint", api_keys="secret", grace_seconds=1
@@ -238,6 +239,7 @@ def stylized(client):
     return float(count[1]) if count else 0.0
 
 
+@pytest.mark.slow
 def test_both_replicas_are_asked_and_questions_reach_the_one_that_knows(proxy, replicas):
     def post(name, **fields):
         with httpx.Client(base_url=proxy.base_url, timeout=60) as client:

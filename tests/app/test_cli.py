@@ -61,6 +61,7 @@ def test_one_picture(capsys, stylizer, style):
     assert difference(result, stylizer.stylize(photo(), style)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [[], ["--method", "optimize", "--steps", "2"]])
 def test_results_of_16_bits(method):
     for depth in ("8", "16"):
@@ -238,6 +239,7 @@ def test_serve_with_missing_weights_is_one_line(capsys, monkeypatch):
     assert "nowhere.safetensors: no such file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_installed_command_prints_no_traceback():
     command = Path(sys.executable).with_name("adain")
     done = subprocess.run(
@@ -256,6 +258,7 @@ def styles(*arguments):
     return main(["styles", *arguments])
 
 
+@pytest.mark.slow
 def test_styles_are_added_listed_used_and_removed(capsys, stylizer, style, other_style):
     assert styles("add", "style.png", "other.png") == 0
     added = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
@@ -319,6 +322,7 @@ def test_a_picture_in_tiles_shows_a_progress_bar(capsys, monkeypatch, stylizer, 
     assert "/12" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_refinement_starts_from_adain_and_ends_in_its_time(capsys, stylizer, style):
     assert stylize("content.jpg", "style.png", "--refine", "4", "-o", "out.png") == 0
     assert "%" in capsys.readouterr().err, "a bar shows how far it is"
@@ -338,6 +342,7 @@ def test_optimisation_with_every_setting():
     assert read_image("out.png").size == (96, 64)
 
 
+@pytest.mark.slow
 def test_optimisation_of_a_folder_in_a_saved_style():
     Path("many").mkdir()
     for seed in range(2):
@@ -365,6 +370,7 @@ def test_wrong_settings_of_an_optimisation(capsys, arguments, said):
     assert not Path("content-stylized.png").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_so_far(folder):
     """A real interrupt of a real process, once its bar shows a first step."""
     command = [Path(sys.executable).with_name("adain"), "stylize", "content.jpg", "style.png"]
@@ -381,6 +387,7 @@ def test_ctrl_c_keeps_the_picture_so_far(folder):
     assert read_image("out.png").size == (96, 64)
 
 
+@pytest.mark.slow
 def test_explain_paints_a_figure(capsys):
     assert main(["explain", "style.png", "--size", "64", "--steps", "2"]) == 0
     assert capsys.readouterr().out == "style-explained.png\n"
@@ -454,6 +461,7 @@ def test_the_styles_of_a_network_need_it(capsys):
     assert "goes with --style-name" in fails(capsys, "content.jpg", "--style-name", "ink")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["styles", "list"]])
 def test_a_command_that_needs_no_model_imports_no_torch(arguments):
     code = (
@@ -516,6 +524,7 @@ def test_a_closed_pipe_ends_quietly():
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_told_in_one_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

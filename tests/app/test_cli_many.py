@@ -64,12 +64,14 @@ def test_folders_in_folders_keep_their_place() -> None:
     assert files("out") == ["1.png", "inner/2.jpg"]
 
 
+@pytest.mark.slow
 def test_results_inside_the_folder_are_no_contents_of_the_next_run() -> None:
     for _ in range(2):
         assert stylize("photos", "a.png", "--recursive", "-o", "photos/out") == 0
     assert files("photos/out") == ["1.png", "inner/2.jpg"]
 
 
+@pytest.mark.slow
 def test_every_content_in_every_style() -> None:
     assert stylize("photos", "a.png", "b.png", "--each-style", "-o", "out") == 0
     assert files("out") == ["1-a.png", "1-b.png"]
@@ -80,6 +82,7 @@ def test_every_content_in_every_style() -> None:
     assert difference(read_image("one/1-b.png"), other) == 0
 
 
+@pytest.mark.slow
 def test_names_and_formats_of_results() -> None:
     name = ["--name", "{style} of {stem}", "--format", "WEBP"]
     assert stylize("photos", "a.png", *name, "-o", "out") == 0
@@ -89,6 +92,7 @@ def test_names_and_formats_of_results() -> None:
     assert read_image("out/1.tiff").size == (96, 64)
 
 
+@pytest.mark.slow
 def test_what_is_there_already_is_skipped(capsys: pytest.CaptureFixture[str]) -> None:
     again = ["photos", "a.png", "--skip-existing", "-o", "out"]
     assert stylize(*again) == 0
@@ -136,6 +140,7 @@ def test_long_captions_are_cut() -> None:
     assert sheet.draw().size == (12 + 268, 12 + 290)
 
 
+@pytest.mark.slow
 def test_standard_input_and_output() -> None:
     done = run_adain(
         "stylize", "-", "a.png", "--style-size", "64", "-o", "-", "--format", "jpg",
@@ -173,6 +178,7 @@ def test_wrong_arguments(
     assert not Path("stylized").exists()
 
 
+@pytest.mark.slow
 def test_a_result_says_how_it_was_made_and_is_made_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -199,6 +205,7 @@ def test_a_result_says_how_it_was_made_and_is_made_again(
     assert main(["info", "a.png"]) == 1
 
 
+@pytest.mark.slow
 def test_a_saved_style_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["styles", "add", "a.png", "--name", "Mine"]) == 0
     assert stylize("photos/1.png", "--saved", "Mine", "-o", "first.png") == 0
@@ -221,6 +228,7 @@ def test_every_saved_style_on_one_sheet(capsys: pytest.CaptureFixture[str]) -> N
     assert {"output", "saved", "id"} == lines[0].keys()
 
 
+@pytest.mark.slow
 def test_the_doctor_times_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
@@ -242,6 +250,7 @@ def test_completion_knows_commands_and_flags(
     assert "skip-existing" in script
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_was_done() -> None:
     for number in range(200):
         Path(f"photos/more{number}.png").write_bytes(encoded(photo(256, 256, seed=number)))
@@ -320,6 +329,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_picture_at_an_address(site: str) -> None:
     assert stylize(f"{site}/photo.png", "a.png") == 0
     assert stylize("photos/1.png", "a.png", "-o", "same.png") == 0

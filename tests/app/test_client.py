@@ -76,6 +76,7 @@ def test_problems_are_raised(service: str, style_file: Path) -> None:
         nobody.limits()
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_the_same_with_asyncio(service: str, style_file: Path, stylizer: Stylizer) -> None:
     async def run() -> None:
@@ -96,6 +97,7 @@ def test_the_same_with_asyncio(service: str, style_file: Path, stylizer: Stylize
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_a_busy_service_is_asked_again(serve, hold, style_file: Path) -> None:
     async def run(address: str, held) -> None:

@@ -84,6 +84,7 @@ def end(data: bytes) -> Image.Image:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_long_ends_its_process_and_not_the_next_picture() -> None:
     async def work(decoders: Decoders) -> None:
         started = time.monotonic()
@@ -96,11 +97,13 @@ def test_a_picture_that_takes_too_long_ends_its_process_and_not_the_next_picture
     with_decoders(work, decode_seconds=1)
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_much_memory_is_refused() -> None:
     with pytest.raises(ImageTooLargeError, match=r"takes more than \d+ MiB to decode"):
         decode(b"x", allocate)
 
 
+@pytest.mark.slow
 def test_a_picture_that_ends_its_process_is_refused() -> None:
     with pytest.raises(CorruptImageError, match="ends the decoder"):
         decode(b"x", end)
@@ -113,12 +116,14 @@ def kill_once(data: bytes, marker: Path) -> Image.Image:
     return read_image(data)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_from_outside_costs_no_picture(tmp_path: Path) -> None:
     read = decode(encoded(photo(), "PNG"), partial(kill_once, marker=tmp_path / "killed"))
     assert isinstance(read, Image.Image)
     assert difference(read, photo()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "long",
     [
@@ -158,6 +163,7 @@ def doze(data: bytes) -> Image.Image:
     return Image.new("L", (1, 1))
 
 
+@pytest.mark.slow
 def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(decoders: Decoders) -> None:
         # This module imports torch, for which there is no room once a process is bounded.
@@ -176,6 +182,7 @@ def test_a_decode_ends_with_its_request(tmp_path: Path, monkeypatch: pytest.Monk
     with_decoders(work)
 
 
+@pytest.mark.slow
 def test_requests_that_leave_while_processes_start_lose_none() -> None:
     async def work(decoders: Decoders) -> None:
         async def leave(seconds: float) -> None:

@@ -128,6 +128,7 @@ def test_it_tries_again_while_the_service_is_busy(tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, work)) == [{"a": 1}, 3]
 
 
+@pytest.mark.slow
 @needs_node
 def test_the_program_of_the_documentation_paints(serve, tmp_path: Path) -> None:
     [script] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)

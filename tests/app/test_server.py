@@ -85,6 +85,7 @@ def problem_in(answer: bytes) -> tuple[int, dict[str, object]]:
     return int(head.split()[1]), json.loads(body)
 
 
+@pytest.mark.slow
 def test_a_half_sent_head_gets_408_and_an_idle_connection_is_closed(stylizer: Stylizer) -> None:
     with bounded(stylizer, Limits(100, 0.5, 60)) as address:
         with connect(address) as half:
@@ -127,6 +128,7 @@ def test_more_connections_than_allowed_are_closed_at_once(stylizer: Stylizer) ->
             assert later.recv(12) == b"HTTP/1.1 200"
 
 
+@pytest.mark.slow
 def test_answers_that_are_not_read_hold_no_place_and_are_dropped(stylizer: Stylizer) -> None:
     """Clients that pipeline requests and never read what comes."""
     small = {"files": FILES, "data": {"style_size": "64"}}
@@ -152,6 +154,7 @@ def test_answers_that_are_not_read_hold_no_place_and_are_dropped(stylizer: Styli
         client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
 def test_the_system_frees_what_a_client_leaves_unread(stylizer: Stylizer) -> None:
     whole = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n"

@@ -43,6 +43,7 @@ def test_speed_measures_each_method_in_a_process_of_its_own():
         assert peak > 100
 
 
+@pytest.mark.slow
 def test_server_overhead_is_measured_over_http(client):
     total, model = measure_server(client, 64, "jpeg", 2)
     assert total > model > 0
@@ -52,6 +53,7 @@ def test_the_styles_of_the_gallery_are_starters():
     assert {f"{name}.webp" for name in gallery.STYLES} <= {each.file for each in PAINTINGS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_request_with_a_saved_style_and_with_a_picture(client, known):
     style = client.get("/v1/styles").json()["styles"][0]["id"]
@@ -109,6 +111,7 @@ def test_percentiles():
     assert load.percentile(Counter({1.0: 1, 2.0: 1}), 0.99) == 2.0
 
 
+@pytest.mark.slow
 def test_batches_and_further_styles_are_measured(stylizer, style):
     seconds, matrix = batch.measure(stylizer, style, 64, [1, 2], 1)
     assert seconds.keys() == {1, 2}
@@ -117,6 +120,7 @@ def test_batches_and_further_styles_are_measured(stylizer, style):
     assert times["new", 2] > times["known", 2] > 0
 
 
+@pytest.mark.slow
 def test_what_a_day_needs_follows_from_what_a_picture_needs():
     cores, sizes = scale.measure(64, (400, 300))
     assert cores.keys() == {"read", "paint", *WRITE_FORMATS}
@@ -130,6 +134,7 @@ def test_what_a_day_needs_follows_from_what_a_picture_needs():
     assert few["gpus"] == pytest.approx(scale.PEAK * gpu_seconds / scale.BUSY)
 
 
+@pytest.mark.slow
 def test_methods_are_compared_by_the_same_losses(stylizer):
     pair = methods.Pair(stylizer, photo(64, 64), painting(64))
     results, curves = methods.run(pair, None, [2, 4], [0.2])
@@ -147,6 +152,7 @@ def test_methods_are_compared_by_the_same_losses(stylizer):
     assert methods.passes_share(pair, rounds=2) > 0
 
 
+@pytest.mark.slow
 def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
     made = soak.cases(stylizer, large=(640, 480))
     run = soak.Soak(client, made, lambda number: number == len(made))

@@ -75,6 +75,7 @@ def test_it_has_the_contents_opacity(stylizer, style):
     assert np.array_equal(deep[..., 3], 257 * np.asarray(plain.getchannel("A"), np.uint16))
 
 
+@pytest.mark.slow
 def test_tiles_and_batches_have_it_too(stylizer, style, monkeypatch):
     content = photo(200, 136)
     whole = paint(stylizer, style, content, depth=16).astype(int)

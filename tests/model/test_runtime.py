@@ -50,6 +50,7 @@ def test_auto_takes_the_first_gpu_that_is_present_else_the_cpu(monkeypatch, pres
     assert choose_device("auto").type == (*present, "cpu")[0]
 
 
+@pytest.mark.slow
 def test_float64_is_computed_on_the_cpu_where_the_device_has_none(monkeypatch, stylizer):
     """The processor plays a GPU without float64: only what `precise` is asked for may have it."""
 
@@ -69,6 +70,7 @@ def test_float64_is_computed_on_the_cpu_where_the_device_has_none(monkeypatch, s
             stylizer.stylize(content, style, **options)
 
 
+@pytest.mark.slow
 def test_float16_gives_way_to_float32_where_it_paints_another_picture(monkeypatch, stylizer):
     cpu, checked = torch.device("cpu"), []
     monkeypatch.setattr(module, "OTHER_GPUS", ("cpu",))
@@ -80,6 +82,7 @@ def test_float16_gives_way_to_float32_where_it_paints_another_picture(monkeypatc
     assert (tried.dtype, exact.dtype, exact.device) == (torch.bfloat16, torch.float32, cpu)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_out_of_order_is_found():
     broken, exact = Stylizer.load(precision="float32"), Stylizer.load(precision="float32")
     assert paint_alike(broken, exact)

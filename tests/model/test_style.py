@@ -136,6 +136,7 @@ def test_detail_is_that_of_the_style_where_none_is_said(stylizer, practised):
     assert difference(unsaid, none) > 0.5
 
 
+@pytest.mark.slow
 def test_a_practised_style_is_painted_alike_in_tiles(stylizer, practised):
     content = photo(200, 150)
     whole, tiled = (stylizer.stylize(content, practised, tile=tile) for tile in (None, 64))
@@ -158,6 +159,7 @@ def test_what_practised_styles_change_is_added_up(stylizer, practised, other_sty
     assert difference(*painted) < 0.01
 
 
+@pytest.mark.slow
 def test_each_region_has_what_its_own_style_changes(stylizer, practised, other_style):
     """Far from the border between regions; the statistics are the regions' own."""
     content = photo(192, 96)

@@ -73,6 +73,7 @@ def test_the_plain_decoder_takes_every_control(plain):
     assert difference(plain.stylize(content, styles, tile=64, **controls), whole) < 0.1
 
 
+@pytest.mark.slow
 def test_a_style_that_is_the_content_changes_it_least(stylizer):
     content = photo(256, 192)
     own = stylizer.encode_style(content, style_size=192)
@@ -112,6 +113,7 @@ def test_a_style_of_one_colour_gives_a_picture_of_about_that_colour(stylizer):
     assert np.abs(result.mean(axis=(0, 1)) - [200, 20, 20]).max() < 12
 
 
+@pytest.mark.slow
 def test_detail_keeps_more_of_the_content(stylizer):
     """By the loss that it is trained with, 1 less the correlation of relu4_1, in starter styles."""
     contents = [Image.fromarray(to_pixels(dead_leaves(192))), photo(192, 160)]
@@ -203,6 +205,7 @@ def test_what_no_mask_covers_stays_to_the_pixel(stylizer, style):
     assert difference(result.crop(left), content.crop(left)) > 10
 
 
+@pytest.mark.slow
 def test_each_mask_gives_its_style_the_statistics_of_its_own_region(stylizer, style, other_style):
     # Far from the seam, each half looks as if it had been stylized by itself.
     content = photo(320, 96)
@@ -398,6 +401,7 @@ def test_huge_weights_still_sum_to_1():
     assert normalize_weights([1e308, 1e308], 2) == [0.5, 0.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_is_close_to_float32(stylizer, precision):
     half = Stylizer.load(device="cpu", precision=precision)
@@ -456,6 +460,7 @@ assert most[-1] < 1.1 * most[0], most
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_transparent_in_a_style_does_not_count(stylizer):
     """A cut-out on nothing is the style of what is cut out, whatever colour hides behind."""
     style = painting(size=128)

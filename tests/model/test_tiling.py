@@ -25,6 +25,7 @@ def assert_same(tiled, whole, most=1):
 
 
 # The largest tiles of these are several a side, the smallest narrower than their halo.
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(200, 150), (137, 261), (64, 400), (300, 17), (1, 500)])
 @pytest.mark.parametrize("tile", [64, 104])
 def test_tiles_give_the_picture_that_the_whole_gives(stylizer, style, size, tile):
@@ -33,6 +34,7 @@ def test_tiles_give_the_picture_that_the_whole_gives(stylizer, style, size, tile
     assert_same(tiled, stylizer.stylize(content, style))
 
 
+@pytest.mark.slow
 def test_tiles_follow_every_control(stylizer, style, other_style):
     content = photo(300, 200)
     content.putalpha(Image.radial_gradient("L").resize(content.size))
@@ -52,6 +54,7 @@ def test_tiles_follow_every_control(stylizer, style, other_style):
     assert_same(tiled, stylizer.stylize(content, styles, **controls), most=2)
 
 
+@pytest.mark.slow
 def test_a_region_within_one_tile(stylizer, style):
     content = photo(300, 200)
     mask = Image.new("L", content.size)
@@ -60,6 +63,7 @@ def test_a_region_within_one_tile(stylizer, style):
     assert_same(tiled, stylizer.stylize(content, style, masks=[mask]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["encoder", "decoder"])
 def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch, which):
     """The halos are needed, and less is too little."""

@@ -169,6 +169,7 @@ def test_the_bundled_encoder_is_the_original_vgg19_but_for_the_scale_of_its_filt
         assert error < 2e-3, "what float16 rounds"
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_normalised_encoder(tmp_path, capsys):
     write_pictures(tmp_path, {"photos": photo, "paintings": painting}, 12)
     out = tmp_path / "out"

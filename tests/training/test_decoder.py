@@ -167,6 +167,7 @@ def test_what_a_new_decoder_is_given_has_mean_0_and_deviation_1(settings):
     assert learner.decoder.modulation.mean.abs().max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_average_is_calibrated_too_and_is_what_is_written(settings):
     train(settings)
     written = load_decoder(settings.out / "decoder.safetensors")
@@ -182,6 +183,7 @@ def test_detail_is_drawn_from_end_to_end_and_by_step_alone():
     assert drawn == [draw_detail(0, step) for step in range(400)]
 
 
+@pytest.mark.slow
 def test_both_ends_of_detail_are_learned(settings):
     run = make_run(settings)
     list(run.train())
@@ -203,12 +205,14 @@ def test_dead_channels_are_told_of(either, monkeypatch, caplog):
     assert run.learner.dead_shares()["conv2_1"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_with_dead_channels_is_warned_of(settings, monkeypatch, caplog):
     monkeypatch.setattr(DecoderLearner, "dead_shares", lambda self: {"conv2_1": 0.6})
     assert main(flags(settings)) == 0
     assert "channels that never fire: dead conv2_1 60%" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_weights_of_its_own_kind_alone(settings, plain, tmp_path, capsys):
     torch.manual_seed(0)
     ours, papers = tmp_path / "ours.safetensors", tmp_path / "papers.safetensors"
@@ -227,6 +231,7 @@ def test_a_width_is_that_of_a_new_decoder(settings):
     assert learner.decoder.convolutions.conv3_1.out_channels == 64
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(either, tmp_path):
     settings = either
     whole = train(settings)
@@ -248,6 +253,7 @@ def test_pictures_that_do_not_fit_in_memory_give_the_same_run(settings, tmp_path
     assert train(settings) == train(streamed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -263,6 +269,7 @@ def test_resuming_with_other_settings_is_refused(settings, change, message):
         make_run(replace(settings, **change))
 
 
+@pytest.mark.slow
 def test_resuming_with_other_pictures_is_refused(settings, tmp_path):
     folder = tmp_path / "contents"
     shutil.copytree(settings.content[0], folder)
@@ -273,6 +280,7 @@ def test_resuming_with_other_pictures_is_refused(settings, tmp_path):
         make_run(settings)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_resumed_elsewhere_with_other_workers(settings):
     train(settings, steps=1)
     run = make_run(replace(settings, memory_gib=1, workers=0, checkpoint_minutes=1))
@@ -287,6 +295,7 @@ def test_a_damaged_checkpoint_is_refused(settings, content):
         make_run(settings)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_an_older_version_is_refused(settings):
     train(settings, steps=1)
     path = settings.out / "checkpoint.pt"
@@ -295,6 +304,7 @@ def test_a_checkpoint_of_an_older_version_is_refused(settings):
         make_run(settings)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_pictures(settings):
     train(settings, steps=1)
     run = make_run(settings)
@@ -311,6 +321,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_pictures(set
     assert (settings.out / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint(settings):
     train(settings, steps=1)
     before = (settings.out / "checkpoint.pt").read_bytes()
@@ -326,6 +337,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(settings):
     assert (settings.out / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monkeypatch):
     monkeypatch.setattr("training.loop.progress.SCALAR_STEPS", 2)
     assert main(flags(settings)) == 0
@@ -344,6 +356,7 @@ def test_the_command_leaves_weights_sheet_record_and_logs(settings, capsys, monk
     assert "done: step 6" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_damaged_pictures_are_no_obstacle(settings, tmp_path, caplog):
     folder = tmp_path / "contents"
     shutil.copytree(settings.content[0], folder)
@@ -356,6 +369,7 @@ def test_damaged_pictures_are_no_obstacle(settings, tmp_path, caplog):
     assert read_image(settings.out / "sheet.png").height > 2 * 192
 
 
+@pytest.mark.slow
 def test_a_command_that_is_done_does_nothing_when_repeated(settings):
     assert main(flags(settings)) == 0
     weights = (settings.out / "decoder.safetensors").read_bytes()
@@ -449,6 +463,7 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(settings, tmp_path):
     assert two != pytest.approx(other, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_gradients_of_two_batches_add_up_to_those_of_one_twice_as_large(settings, tmp_path):
     large = replace(settings, crops=["32x4"], out=tmp_path / "large")
     added = replace(settings, crops=["32x2"], step_batches=2, out=tmp_path / "added")
@@ -472,6 +487,7 @@ def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
     assert resumed["losses"] == pytest.approx(expected.values, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_batches_that_processes_cannot_share_are_refused(settings):
     with pytest.raises(TrainingError, match="3 batches a step cannot be shared by 2 processes"):
         Process(0, 2, CPU).share(3)

@@ -68,6 +68,7 @@ def published_weights(last: str = "conv4_1") -> dict[str, torch.Tensor]:
     return weights
 
 
+@pytest.mark.slow
 def test_normalization_gives_every_filter_a_mean_activation_of_1(data):
     encoder = raw_encoder()
     files = find_pictures([data])
@@ -81,6 +82,7 @@ def test_normalization_gives_every_filter_a_mean_activation_of_1(data):
     assert report.pictures == 80
 
 
+@pytest.mark.slow
 def test_normalization_leaves_the_function_as_it_was_but_for_scale(data):
     before, after = raw_encoder(), raw_encoder()
     files = find_pictures([data])
@@ -94,6 +96,7 @@ def test_normalization_leaves_the_function_as_it_was_but_for_scale(data):
             assert torch.allclose(*scaled, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_normalization_silences_dead_filters_and_counts_them(data):
     encoder = raw_encoder()
     dead = normalize_filters(encoder, find_pictures([data])).dead
@@ -107,6 +110,7 @@ def test_normalization_silences_dead_filters_and_counts_them(data):
     assert all(torch.isfinite(tensor).all() for tensor in encoder.parameters())
 
 
+@pytest.mark.slow
 def test_normalization_refuses_weights_that_are_not_finite(data):
     encoder = raw_encoder()
     with torch.no_grad():
@@ -115,6 +119,7 @@ def test_normalization_refuses_weights_that_are_not_finite(data):
         normalize_filters(encoder, find_pictures([data]))
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_become_an_encoder_that_can_be_loaded(data, tmp_path, capsys):
     torch.save(published_weights(), tmp_path / "vgg19.pth")
     arguments = ["from-torchvision", "--pictures", str(data), "--out", str(tmp_path / "out")]
@@ -125,6 +130,7 @@ def test_torchvisions_weights_become_an_encoder_that_can_be_loaded(data, tmp_pat
     assert "relu4_1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_layers_beyond_relu4_1_are_kept_where_asked_for(data, tmp_path, stylizer):
     torch.save(published_weights("conv5_1"), tmp_path / "vgg19.pth")
     arguments = ["from-torchvision", "--pictures", str(data), "--out", str(tmp_path / "out")]

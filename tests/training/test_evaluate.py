@@ -85,6 +85,7 @@ def test_pairs_are_spread_over_the_styles():
     assert len(choose_pairs(names, names, 0)) == 144
 
 
+@pytest.mark.slow
 def test_details_and_other_methods_have_rows_of_their_own(data, monkeypatch):
     monkeypatch.setattr("training.evaluate.OPTIMIZATION_STEPS", 2)
     beside = ["--detail", "-1", "0", "1", "--beside", "content", "recolored", "optimized"]
@@ -98,6 +99,7 @@ def test_details_and_other_methods_have_rows_of_their_own(data, monkeypatch):
     assert len({r["seconds"] for r in results if r["method"] == "optimized"}) == 2
 
 
+@pytest.mark.slow
 def test_all_pairs_are_scored_and_shown(data):
     assert main(flags(data)) == 0
     scores = json.loads((data / "scores" / "scores.json").read_text())
@@ -113,6 +115,7 @@ def test_all_pairs_are_scored_and_shown(data):
     assert read_image(data / "scores" / "sheet.png").width == 3 * 64 + 2 * 4
 
 
+@pytest.mark.slow
 def test_results_of_another_run_score_as_they_did(data):
     assert main(flags(data, "first")) == 0
     assert main([*flags(data, "second"), "--against", str(data / "first" / "pictures")]) == 0
@@ -125,6 +128,7 @@ def test_results_of_another_run_score_as_they_did(data):
     assert read_image(data / "second" / "sheet.png").width == 4 * 64 + 3 * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -148,6 +152,7 @@ def test_a_damaged_picture_is_named(data, capsys):
     assert "bad.png" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scores_are_the_same_at_every_run(data):
     assert main(flags(data, "first")) == 0
     assert main(flags(data, "second")) == 0

@@ -64,12 +64,14 @@ def test_two_styles_are_learned(settings):
     assert mean(totals[-10:]) < 0.5 * totals[0]
 
 
+@pytest.mark.slow
 def test_the_pixel_loss_teaches_reconstruction(settings):
     settings = replace(settings, steps=60, style_weight=0.0, pixel_weight=100.0, rate=2e-3)
     losses = train(settings)
     assert mean(each["pixel"] for each in losses[-5:]) < 0.5 * losses[0]["pixel"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(settings, tmp_path):
     whole = train(settings)
     parted = replace(settings, out=tmp_path / "parted")
@@ -81,6 +83,7 @@ def test_a_resumed_run_equals_one_that_never_stopped_bit_for_bit(settings, tmp_p
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.slow
 def test_the_command_writes_weights_sheet_and_record(settings):
     assert main(flags(settings)) == 0
     assert load_style_network(settings.out / "style_network.safetensors").names == ("00", "01")
@@ -93,6 +96,7 @@ def test_the_command_writes_weights_sheet_and_record(settings):
     assert main(flags(settings)) == 0, "the same command again finds it done"
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_weights_of_the_same_styles(settings, tmp_path):
     train(settings)
     further = replace(

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
 
 from model.images import read_image
@@ -8,6 +9,7 @@ from tests.pictures import difference, encoded, painting, photo
 from training.sheet import GAP, main, make_sheet
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_every_content_in_every_style(stylizer):
     contents, styles = [photo(seed=seed) for seed in range(2)], [painting(), painting(seed=7)]
     sheet = make_sheet(stylizer, contents, styles, cell=64)
@@ -19,6 +21,7 @@ def test_a_sheet_shows_every_content_in_every_style(stylizer):
     assert difference(shown, expected) == 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_sheet_of_two_folders(tmp_path):
     for folder, picture in (("contents", photo()), ("styles", painting())):
         (tmp_path / folder).mkdir()
@@ -34,6 +37,7 @@ def test_the_command_writes_a_sheet_of_two_folders(tmp_path):
     assert sheet.size == (64 + GAP, 64 + GAP)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_explained(tmp_path, capsys):
     (tmp_path / "one.png").write_bytes(encoded(photo()))
     flags = ["--content", str(tmp_path), "--style", str(tmp_path), "-o", str(tmp_path / "s.png")]

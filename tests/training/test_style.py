@@ -49,6 +49,7 @@ def test_practice_brings_the_result_nearer_to_the_style():
     assert after["content"] < 1.3 * before["content"]
 
 
+@pytest.mark.slow
 def test_the_file_is_a_style_everywhere(capsys, stylizer):
     assert practise("--detail", "0.5") == 0
     said = capsys.readouterr().out
@@ -68,6 +69,7 @@ def test_the_file_is_a_style_everywhere(capsys, stylizer):
     assert sheet.width == 3 * 256 + 2 * 4
 
 
+@pytest.mark.slow
 def test_refinement_starts_from_the_picture_that_the_file_carries():
     assert practise(steps=1) == 0
     Path("content.png").write_bytes(encoded(photo()))
@@ -76,6 +78,7 @@ def test_refinement_starts_from_the_picture_that_the_file_carries():
     assert read_image("out.png").size == photo().size
 
 
+@pytest.mark.slow
 def test_rank_0_leaves_the_convolutions_as_they_are(stylizer, style):
     assert practise("--rank", "0") == 0
     practised = read()
@@ -84,6 +87,7 @@ def test_rank_0_leaves_the_convolutions_as_they_are(stylizer, style):
     assert 0 < (practised.modulation - predicted.modulation).abs().max() < 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_goes_on_to_the_bit(monkeypatch):
     assert practise(output="whole.adain", steps=8) == 0
     whole = Run.train

@@ -65,6 +65,7 @@ def whole_request():
     return "\r\n".join(top).encode() + b"\r\n\r\n" + request.read()
 
 
+@pytest.mark.slow
 def test_a_small_form_that_trickles_in_gets_408_too(quick):
     with connect(quick) as connection:
         top = head(100, "/v1/styles/0123456789abcdef").replace(b"POST", b"PATCH", 1)
@@ -81,6 +82,7 @@ def test_a_request_without_pictures_has_a_small_body(quick):
     assert problem["limit"] == 64 * 1024
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles_in_gets_408(quick):
     with connect(quick) as connection:
         part = 'Content-Disposition: form-data; name="content"; filename="c"'
@@ -105,6 +107,7 @@ def test_a_body_that_trickles_in_gets_408(quick):
     assert works(quick)
 
 
+@pytest.mark.slow
 def test_slow_clients_hold_no_more_than_their_places(quick):
     """As many as are admitted trickle; others are told so at once, and later served."""
     connections = [socket.create_connection(
@@ -314,6 +317,7 @@ def test_requests_made_from_the_openapi_document(quick):
     assert works(quick)
 
 
+@pytest.mark.slow
 def test_an_image_of_the_most_pixels_is_told_by_its_header():
     file = io.BytesIO()
     Image.new("1", (50_000, 30_000)).save(file, "PNG")

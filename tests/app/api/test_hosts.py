@@ -63,6 +63,7 @@ def test_a_page_of_another_origin_changes_nothing(guarded, headers):
     assert guarded.get(url, headers=headers).json()["name"] == "a"
 
 
+@pytest.mark.slow
 def test_the_services_own_page_and_named_origins_may(serve, tmp_path):
     with serve(data_dir=tmp_path, cors_origins="https://art.example") as client:
         own = f"http://{client.base_url.netloc.decode()}"
@@ -72,6 +73,7 @@ def test_the_services_own_page_and_named_origins_may(serve, tmp_path):
         assert save(client, FOREIGN).status_code == 403
 
 
+@pytest.mark.slow
 def test_named_hosts_alone_are_allowed(serve, tmp_path):
     with serve(data_dir=tmp_path, allowed_hosts="art.example,127.0.0.1") as client:
         for host, status in {"art.example:80": 200, "127.0.0.1": 200, "localhost": 421}.items():

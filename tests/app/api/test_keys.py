@@ -64,6 +64,7 @@ def test_keys_are_not_shown():
 ORIGIN = {"Origin": "https://example.com"}
 
 
+@pytest.mark.slow
 def test_other_origins_are_not_allowed_unless_they_are_named(client, serve, tmp_path):
     assert "access-control-allow-origin" not in client.get("/v1/styles", headers=ORIGIN).headers
     settings = {"cors_origins": "https://example.com", "api_keys": "k", "data_dir": tmp_path}

@@ -298,6 +298,7 @@ def test_a_body_that_streams_too_much_is_refused(client):
     check(response, 413, "body-too-large", "at most 2000000")
 
 
+@pytest.mark.slow
 def test_a_body_at_the_limit_is_read(serve):
     body = httpx.Request("POST", "http://x", files=[CONTENT, STYLE]).read()
     for limit, status in ((len(body), 200), (len(body) - 1, 413)):
@@ -308,6 +309,7 @@ def test_a_body_at_the_limit_is_read(serve):
 MARKED = [("content", ("c", encoded(photo(24, 40)))), STYLE]
 
 
+@pytest.mark.slow
 def test_a_full_service_answers_503_at_once(serve, hold):
     with serve(max_requests=1) as client, ThreadPoolExecutor() as threads:
         held = hold()
@@ -322,6 +324,7 @@ def test_a_full_service_answers_503_at_once(serve, hold):
         assert client.post(URL, files=[CONTENT, STYLE]).status_code == 200
 
 
+@pytest.mark.slow
 def test_what_waits_past_its_deadline_gets_504_and_never_reaches_the_model(serve, hold):
     with serve(deadline_seconds=0.5) as client, ThreadPoolExecutor() as threads:
         held = hold()
@@ -336,6 +339,7 @@ def test_what_waits_past_its_deadline_gets_504_and_never_reaches_the_model(serve
     assert (40, 24) not in held.sizes
 
 
+@pytest.mark.slow
 def test_what_waits_for_a_client_that_is_gone_never_reaches_the_model(serve, hold, caplog):
     request = httpx.Request("POST", f"http://127.0.0.1{URL}", files=MARKED)
     headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
@@ -357,6 +361,7 @@ def test_what_waits_for_a_client_that_is_gone_never_reaches_the_model(serve, hol
     assert (40, 24) not in held.sizes
 
 
+@pytest.mark.slow
 def test_a_bug_of_ours_is_a_500_that_tells_nothing_of_its_inside(serve, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("secret inside")

@@ -70,6 +70,7 @@ def events(client, id):
         assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 def test_a_refined_picture_is_another_and_took_as_long_as_asked(client):
     plain = picture(client.post(URL, files=FILES, data=DATA))
     response = client.post(URL, files=FILES, data=DATA | {"refine": "2.5"})
@@ -80,6 +81,7 @@ def test_a_refined_picture_is_another_and_took_as_long_as_asked(client):
     assert 'adain_stage_seconds_count{stage="refine"} 1.0' in client.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_watchers_see_the_picture_get_better(client):
     asked = Asked(client, "watched", 4)
     told = list(events(client, "watched"))
@@ -108,6 +110,7 @@ def test_a_refinement_ends_when_it_is_enough(client):
     assert asked.seconds < LONG - 2
 
 
+@pytest.mark.slow
 def test_the_model_does_not_refine_for_who_has_gone(client):
     with pytest.raises(httpx.ReadTimeout):
         client.post(URL, files=FILES, data=DATA | {"refine": str(LONG)}, timeout=2)
@@ -116,6 +119,7 @@ def test_the_model_does_not_refine_for_who_has_gone(client):
     assert time.monotonic() - begun < LONG - 4
 
 
+@pytest.mark.slow
 def test_styles_whose_statistics_are_known_are_refined_too(client):
     saved = client.post("/v1/styles", files={"file": FILES["style"]}, data={"name": "x"}).json()
     for style in ({"files": FILES}, {"files": {"content": FILES["content"]}}):
@@ -132,6 +136,7 @@ def test_seconds_out_of_range(client, value):
     assert "refine" in response.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_service_that_offers_none_says_so(serve, tmp_path):
     with serve(data_dir=tmp_path) as client:
         response = client.post(URL, files=FILES, data=DATA | {"refine": "1"})

@@ -155,6 +155,7 @@ def test_a_saved_style_is_encoded_once_for_each_size(library, hold):
     assert [height for height, _ in seen.sizes] == [64, content, 80, content, content, content]
 
 
+@pytest.mark.slow
 def test_new_weights_encode_anew_and_old_ones_find_their_own_again(stylizer, tmp_path):
     """Never what other weights have encoded; the style itself outlives the change."""
     encoder, decoder = load_encoder(), load_decoder()
@@ -294,6 +295,7 @@ def test_too_many_styles_count_both_kinds(client):
     assert (response.status_code, response.json()["value"]) == (422, 5)
 
 
+@pytest.mark.slow
 def test_a_damaged_library_stops_nothing_else(serve, tmp_path, stylizer, style, caplog):
     (tmp_path / FILE).write_bytes(b"no database" * 1000)
     with serve(data_dir=tmp_path) as client:
@@ -351,6 +353,7 @@ def test_a_practised_style_is_saved_and_is_the_same_at_every_size(library, styli
     assert not saved(library)["practised"]
 
 
+@pytest.mark.slow
 def test_a_practised_style_is_refined_towards_its_picture(serve, tmp_path, practised):
     with serve(data_dir=tmp_path, max_refine_seconds=1) as client:
         style = saved(client, "Practised", practised.to_bytes())
@@ -412,6 +415,7 @@ def test_joiners_inside_of_words_and_emoji_are_kept(library, name):
     assert saved(library, name)["name"] == name
 
 
+@pytest.mark.slow
 def test_a_full_library_is_no_fault_of_the_name(serve, tmp_path):
     with serve(data_dir=tmp_path, max_saved_styles=0) as client:
         refused = save(client)

@@ -115,6 +115,7 @@ def test_size(post):
     assert picture(post(size="48")).size == (48, 32)
 
 
+@pytest.mark.slow
 def test_a_content_over_the_size_limit_comes_back_at_the_limit(post):
     assert picture(post(encoded(photo(600, 300)))).size == (512, 256)
 
@@ -192,6 +193,7 @@ def test_a_known_style_is_not_encoded_again(post, hold):
     assert seen.sizes == [(64, 96)], "the content alone"
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_the_service_answers_while_it_paints(client, post, stylizer):
     painting, waits = threading.Event(), []
@@ -212,6 +214,7 @@ def test_the_service_answers_while_it_paints(client, post, stylizer):
     assert statistics.median(waits) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_the_service_is_not_ready_before_its_warm_up(serve, hold):
     held = hold()
@@ -266,6 +269,7 @@ def test_the_document_has_an_example_of_each_error_as_it_is_answered(client):
     assert unknown["detail"] == examples["unknown-request"]["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatch):
     monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 64 * 64)
@@ -284,6 +288,7 @@ def test_a_client_that_goes_away_ends_a_picture_in_tiles(serve, hold, monkeypatc
     assert len(held.sizes) <= 5, "of 50 tiles in two passes"
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_a_picture_in_tiles_is_the_same_over_http(serve, monkeypatch, plain):
     monkeypatch.setattr("model.stylizer.MAX_UNTILED_PIXELS", 32 * 32)

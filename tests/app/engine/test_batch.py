@@ -63,6 +63,7 @@ def test_each_job_of_a_batch_has_its_own_controls(stylizer, style, other_style, 
         assert difference(job.painting.finish(painted.pixels), alone) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("culprit", range(5))
 def test_a_job_that_fails_fails_alone(stylizer, style, batches, culprit):
     styles = [style] * 5

@@ -127,6 +127,7 @@ def paint_among_small_ones(worker, large, count, style, monkeypatch):
     return painted, done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [several_styles, many_tiles, refined])
 def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch, large):
     painted, order = paint_among_small_ones(worker, large, 2, style, monkeypatch)
@@ -135,6 +136,7 @@ def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch,
     assert large is refined or difference(painted.pixels, alone) < 0.01
 
 
+@pytest.mark.slow
 def test_small_jobs_get_half_of_the_time_of_a_large_one(worker, style, monkeypatch):
     _, order = paint_among_small_ones(worker, several_styles, 40, style, monkeypatch)
     assert order[0] == order[-1] == "small"
@@ -159,6 +161,7 @@ def test_jobs_of_different_sizes_begin_one_by_one_in_the_order_asked_for(worker)
     assert results[0].model_seconds > results[0].style_seconds > 0
 
 
+@pytest.mark.slow
 def test_jobs_of_one_size_that_wait_together_are_painted_at_once(worker, style):
     sizes = [ALIKE, OTHER, ALIKE, ALIKE, ALIKE]
     results, order = ask_behind_a_gate(worker, [job(s, style=style) for s in sizes])

@@ -312,6 +312,7 @@ def sqlite_library(tmp_path, open_library):
     return library
 
 
+@pytest.mark.slow
 def test_a_library_held_by_another_writer_is_busy_and_can_be_read(sqlite_library, monkeypatch):
     holder = sqlite3.connect(sqlite_library.database.place, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -406,6 +407,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     assert code_of(library.page, 1) == "library-unavailable"
 
 
+@pytest.mark.slow
 def test_a_postgresql_server_that_is_away_and_comes_back(tmp_path, open_library):
     with postgres.running(tmp_path) as url:
         library = open_library(url)

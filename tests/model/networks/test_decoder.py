@@ -111,6 +111,7 @@ def test_a_decoder_of_other_widths_is_laid_out_as_its_file_says(tmp_path):
     assert loaded.convolutions.conv1_1.out_channels == 24
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_no_layer_of_the_bundled_weights_has_dead_channels(stylizer):
     """Most ReLU channels of an earlier decoder never fired, and nothing told of it."""

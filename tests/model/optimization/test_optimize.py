@@ -40,6 +40,7 @@ def distance(a, b):
     return torch.linalg.norm(a - b).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "initial", ["recolored", "adain", "recolored-adain", "content", "style", "noise"]
 )
@@ -78,6 +79,7 @@ def test_noise_is_the_same_for_one_seed(stylizer):
     assert torch.equal(noise((1, 3, 4, 4), 3), noise((1, 3, 4, 4), 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -92,6 +94,7 @@ def test_every_choice_of_method(stylizer, options):
     assert steps[-1].step.total < 0.9 * steps[0].step.total
 
 
+@pytest.mark.slow
 def test_from_coarse_to_fine(stylizer):
     content = photo(300, 200)
     steps = run(stylizer, content, scales=2, steps=6)
@@ -108,6 +111,7 @@ def test_too_many_scales_are_refused(stylizer):
         run(stylizer, scales=2)
 
 
+@pytest.mark.slow
 def test_every_control_of_a_painting(stylizer):
     content = photo(96, 64)
     content.putalpha(Image.radial_gradient("L").resize(content.size))
@@ -195,6 +199,7 @@ def test_the_recolored_content_has_the_colors_of_the_style(stylizer):
     )
 
 
+@pytest.mark.slow
 def test_what_is_outside_the_range_is_held_back(stylizer):
     free, held = (
         range_loss(run(stylizer, steps=30, weights=LossWeights(outside=weight))[-1].step.image)
