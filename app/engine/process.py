@@ -105,7 +105,8 @@ class ProcessEngine:
             return False
         started = time.perf_counter()
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
-        pause = self._pause() if jobs[0].work > SMALL_WORK else lambda: None
+        large = sum(job.work for job in jobs) > SMALL_WORK  # as many small ones together are
+        pause = self._pause() if large else lambda: None
         results = paint_all(self.stylizer, jobs, statuses, pause)
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):

@@ -137,6 +137,32 @@ def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch,
 
 
 @pytest.mark.slow
+def test_a_large_batch_of_small_jobs_lets_others_pass(worker, style, monkeypatch):
+    monkeypatch.setattr(process, "SMALL_WORK", 10_000)  # of the batch, each costs 8,192
+    before, gate, done = Gate(), Gate(), []
+
+    async def ask():
+        tasks = [asyncio.create_task(worker.stylize(job((32, 32)), before), name="first")]
+        await asyncio.to_thread(before.reached.wait)
+        tasks += [
+            asyncio.create_task(worker.stylize(job(ALIKE), status), name="batch")
+            for status in (gate, JobStatus(), JobStatus())
+        ]
+        await asyncio.sleep(0.05)
+        before.open.set()
+        await asyncio.to_thread(gate.reached.wait)
+        small = worker.stylize(job((16, 16), style=style), JobStatus())
+        tasks.append(asyncio.create_task(small, name="small"))
+        for task in tasks:
+            task.add_done_callback(lambda task: done.append(task.get_name()))
+        await asyncio.sleep(0.05)
+        gate.open.set()
+        return await asyncio.gather(*tasks)
+
+    assert [result.batch for result in asyncio.run(ask())] == [1, 3, 3, 3, 1]
+    assert done == ["first", "small", "batch", "batch", "batch"]
+
+
 def test_small_jobs_get_half_of_the_time_of_a_large_one(worker, style, monkeypatch):
     _, order = paint_among_small_ones(worker, several_styles, 40, style, monkeypatch)
     assert order[0] == order[-1] == "small"
