@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    stylizer = Stylizer.load(device=args.device)
+    stylizer = Stylizer.load(device=args.device, content_cache_bytes=0)
     style = stylizer.encode_style(picture(STYLE_SIDE, 1))
     print(f"{stylizer.device}, {str(stylizer.dtype).removeprefix('torch.')}\n")
     print("| picture | at once | pictures a second | speed against one | of the matrix rate |")
