@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from model.metadata import Metadata
 
-# White, and what an 8-bit value is multiplied by to be as bright.
-WHITE_16, TIMES = 65535, 257
+# What an 8-bit value is multiplied by to be as bright.
+TIMES = 257
 # PNG (W3C, third edition, section 11.2.1): colour types without and with an alpha channel.
 COLOR_TYPES = {3: 2, 4: 6}
 INCHES_A_METRE = 39.3701

@@ -92,6 +92,15 @@ def test_small_jobs_pass_a_large_one_for_a_while(worker, monkeypatch):
     assert huge.turn == asked + MAX_PATIENCE
 
 
+async def open_and_finish(gate, tasks, done):
+    """Open the gate once all tasks wait; return their results, and note the order of their ends."""
+    for task in tasks:
+        task.add_done_callback(lambda task: done.append(task.get_name()))
+    await asyncio.sleep(0.05)
+    gate.open.set()
+    return await asyncio.gather(*tasks)
+
+
 def several_styles():
     return Job(Painting.plan(photo(*ALIKE), 3), [photo(64, 64)] * 3, 64)
 
@@ -117,11 +126,7 @@ def paint_among_small_ones(worker, large, count, style, monkeypatch):
         for side in range(16, 16 + count):  # of a size each, so that no two are in one batch
             small = worker.stylize(job((side, side), style=style), JobStatus())
             tasks.append(asyncio.create_task(small, name="small"))
-        for task in tasks:
-            task.add_done_callback(lambda task: done.append(task.get_name()))
-        await asyncio.sleep(0.05)
-        gate.open.set()
-        return await asyncio.gather(*tasks)
+        return await open_and_finish(gate, tasks, done)
 
     painted, *_ = asyncio.run(ask())
     return painted, done
@@ -153,11 +158,7 @@ def test_a_large_batch_of_small_jobs_lets_others_pass(worker, style, monkeypatch
         await asyncio.to_thread(gate.reached.wait)
         small = worker.stylize(job((16, 16), style=style), JobStatus())
         tasks.append(asyncio.create_task(small, name="small"))
-        for task in tasks:
-            task.add_done_callback(lambda task: done.append(task.get_name()))
-        await asyncio.sleep(0.05)
-        gate.open.set()
-        return await asyncio.gather(*tasks)
+        return await open_and_finish(gate, tasks, done)
 
     assert [result.batch for result in asyncio.run(ask())] == [1, 3, 3, 3, 1]
     assert done == ["first", "small", "batch", "batch", "batch"]
