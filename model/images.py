@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from model import samples
 from model.deep import encode_deep
@@ -117,6 +117,20 @@ def read_image(
         # A damaged file can raise almost anything in Pillow's parsers: OSError, SyntaxError,
         # ValueError, struct.error, IndexError, KeyError, zlib.error and more.
         raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
+
+
+def announced_size(path: os.PathLike[str]) -> tuple[int, int]:
+    """Return the upright width and height that a file's header announces.
+
+    (0, 0) where there is no such file or its header is damaged: to read it says what is wrong.
+    """
+    try:
+        with Image.open(path, formats=READ_FORMATS) as image:
+            # The decoder of JPEG XL turns the picture, whatever EXIF says (ISO/IEC 18181-2).
+            turn = 1 if image.format == "JXL" else image.getexif().get(ExifTags.Base.Orientation, 1)
+            return image.size[::-1] if 5 <= turn <= 8 else image.size
+    except Exception:  # a damaged file can raise almost anything in Pillow's parsers
+        return 0, 0
 
 
 def reduce(image: Image.Image, times: int) -> Image.Image:

@@ -20,6 +20,8 @@ from model.errors import DeviceError
 OTHER_GPUS = ("mps", "xpu")
 # Shapes of pictures that reuse each other's memory.
 RECENT_SHAPES = 8
+# The most pixels in a batch, by device type. More are hardly faster and take memory.
+BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -120,6 +122,12 @@ def bound_compiled_shapes() -> None:
     and none where ONEDNN_PRIMITIVE_CACHE_CAPACITY is set already.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+
+
+def pictures_at_once(size: tuple[int, int], device: torch.device) -> int:
+    """Return how many pictures of a size, in pixels, are best painted as one batch."""
+    width, height = size
+    return max(1, BATCH_PIXELS.get(device.type, 0) // (width * height))
 
 
 class FreedMemory:

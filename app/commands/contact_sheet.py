@@ -32,6 +32,10 @@ class ContactSheet:
         side = min(self._side, max(picture.size))
         self._entries.append((caption, resize_longest(flatten(picture), side)))
 
+    def sort(self) -> None:
+        """Put the pictures in the order of their names."""
+        self._entries.sort(key=lambda entry: entry[0])
+
     def draw(self) -> Image.Image:
         """Return the sheet, RGB."""
         columns = max(1, round(math.sqrt(ASPECT * len(self._entries))))

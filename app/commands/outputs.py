@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import math
 import string
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from app.commands.files import refuse_existing, refuse_overwriting, refuse_unwri
 from app.commands.sources import is_file, stem_of
 from model.errors import ParameterError
 from model.formats import FORMAT_OF_SUFFIX, format_of, list_pictures
+from model.images import announced_size
 
 DEFAULT_FOLDER = "stylized"
 STANDARD_OUTPUT = Path("-")
@@ -112,6 +114,9 @@ def plan_many(args: argparse.Namespace, styles: Sequence[str]) -> list[Task]:
     if folder == STANDARD_OUTPUT or (folder.exists() and not folder.is_dir()):
         raise ParameterError(f"{folder} is a file: for many pictures, -o must name a folder")
     contents = find_pictures(args.content, recursive=args.recursive)
+    # Pictures of one size follow each other: they share memory and compiled convolutions, and can
+    # be painted at once.
+    contents.sort(key=by_size)
     root = Path(args.content) if Path(args.content).is_dir() else None
     if root is not None and root.resolve() in folder.resolve().parents:
         # Results of an earlier run are no contents of this one.
@@ -125,6 +130,12 @@ def plan_many(args: argparse.Namespace, styles: Sequence[str]) -> list[Task]:
             name = name_in_folder(path, template, style, args.suffix)
             tasks.append(Task(str(path), parent / name, number))
     return tasks
+
+
+def by_size(path: Path) -> tuple[int, tuple[int, int]]:
+    """Return what pictures are sorted by: pixels, then width and height."""
+    size = announced_size(path)
+    return math.prod(size), size
 
 
 def find_pictures(content: str, *, recursive: bool) -> list[Path]:

@@ -35,8 +35,8 @@ from model.metadata import Metadata, metadata_of_result, read_metadata, read_rec
 from model.recipe import digest, recipe_of
 from model.scaling import longest_factor, scaled_size
 
-# Contents that are read before their turn, and results that wait to be written.
-AHEAD = 2
+# Contents that are read before their turn, and results that wait to be written, beside a batch.
+AHEAD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,16 @@ class Content:
         picture: as `read_image` returns it.
         metadata: for the result.
         recipe: of the result.
+        size: of the result, width and height.
     """
 
     picture: Image.Image
     metadata: Metadata
     recipe: dict[str, Any]
+    size: tuple[int, int]
+
+
+Batch = list[tuple[Task, Content]]
 
 
 class Pipeline:
@@ -71,6 +76,8 @@ class Pipeline:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: deque[Future[None]] = deque()
         self._last: tuple[str, bytes] | None = None
+        # How many contents are painted at once.
+        self._most = 1
 
     def __enter__(self) -> Self:
         return self
@@ -82,30 +89,48 @@ class Pipeline:
     def run(self, tasks: Sequence[Task]) -> Iterator[Task]:
         """Make the results, and yield each task once it is painted, skipped or failed.
 
-        Errors of a picture are reported, and the next one follows.
+        Contents that follow each other and give results of one size are painted at once. Errors of
+        a picture are reported, and the next one follows.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed; results that were painted are written.
         """
+        batch: Batch = []
+        for task, content in self._read_all(tasks):
+            if content is None:
+                yield task
+                continue
+            if batch and not goes_with(batch, task, content):
+                yield from self._paint(batch)
+                batch = []
+            batch.append((task, content))
+            self._most = self._painter.at_once(content.size)
+            if len(batch) >= self._most:
+                yield from self._paint(batch)
+                batch = []
+        if batch:
+            yield from self._paint(batch)
+        while self._writing:
+            self._writing.popleft().result()
+
+    def _read_all(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Content | None]]:
+        """Yield the contents of tasks; None where that is reported as skipped or failed."""
         waiting = iter(tasks)
         reading: deque[tuple[Task, Future[Content | None]]] = deque()
         while True:
-            while len(reading) < AHEAD and (task := next(waiting, None)) is not None:
+            while len(reading) < AHEAD + self._most and (task := next(waiting, None)) is not None:
                 reading.append((task, self._reader.submit(self._read, task)))
             if not reading:
-                break
+                return
             task, future = reading.popleft()
+            content = None
             try:
                 content = future.result()
                 if content is None:
                     self._report.skipped(str(task.output), "it is there already")
-                else:
-                    self._paint(task, content)
             except (AdainError, OSError) as error:
                 self._report.failed(task.content, error)
-            yield task
-        while self._writing:
-            self._writing.popleft().result()
+            yield task, content
 
     def _read(self, task: Task) -> Content | None:
         """Read a content; None where its result is there already."""
@@ -124,7 +149,7 @@ class Pipeline:
         if self._args.color_profile == "srgb":
             source = replace(source, profile=b"")
         metadata = metadata_of_result(source, result, recipe, keep_gps=self._args.keep_gps)
-        return Content(picture, metadata, recipe)
+        return Content(picture, metadata, recipe, result)
 
     def _read_source(self, source: str) -> bytes:
         """Return a source's bytes; what was read last is kept, as standard input ends."""
@@ -132,20 +157,44 @@ class Pipeline:
             self._last = source, read_source(source)
         return self._last[1]
 
-    def _paint(self, task: Task, content: Content) -> None:
+    def _paint(self, batch: Batch) -> Iterator[Task]:
+        """Paint contents at once, or each by itself where that fails; yield their tasks."""
         started = time.monotonic()
-        interrupted = None
-        with naming(task.content):
-            try:
-                result = self._painter.paint(content.picture, task.style)
-            except Interrupted as error:
-                result, interrupted = error.picture, error
-        seconds = time.monotonic() - started
-        while len(self._writing) >= AHEAD:
+        results = self._try(batch, started)
+        if results is None and len(batch) > 1:
+            for each in batch:
+                yield from self._paint([each])
+            return
+        seconds = (time.monotonic() - started) / len(batch)
+        if results is not None:
+            for (task, content), result in zip(batch, results, strict=True):
+                self._submit(task, content, result, seconds)
+        yield from (task for task, _ in batch)
+
+    def _try(self, batch: Batch, started: float) -> list[Image.Image | np.ndarray] | None:
+        """Return the results of contents; None where that fails, which of one is reported."""
+        task, content = batch[0]
+        try:
+            with naming(task.content):
+                return self._painter.paint([(each.picture, own.style) for own, each in batch])
+        except Interrupted as error:
+            self._submit(task, content, error.picture, time.monotonic() - started)
+            raise
+        except Exception as error:
+            # Several may not fit the memory, or one of them be at fault.
+            if len(batch) == 1:
+                if not isinstance(error, (AdainError, OSError)):
+                    raise
+                self._report.failed(task.content, error)
+        return None
+
+    def _submit(
+        self, task: Task, content: Content, result: Image.Image | np.ndarray, seconds: float
+    ) -> None:
+        """Have a result written; wait where many wait for that."""
+        while len(self._writing) >= AHEAD + self._most:
             self._writing.popleft().result()
         self._writing.append(self._writer.submit(self._write, task, content, result, seconds))
-        if interrupted is not None:
-            raise interrupted
 
     def _write(
         self, task: Task, content: Content, result: Image.Image | np.ndarray, seconds: float
@@ -172,7 +221,7 @@ class Pipeline:
             width=shown.width,
             height=shown.height,
             recipe=content.recipe,
-            device=self._painter.device,
+            device=str(self._painter.device),
             seconds=round(seconds, 3),
         )
 
@@ -188,3 +237,12 @@ class Pipeline:
             refine=args.refine or None,
             content=digest(content),
         )
+
+
+def goes_with(batch: Batch, task: Task, content: Content) -> bool:
+    """Whether a content can be painted together with those of a batch.
+
+    The same content in another style gains nothing by that: its features are known then.
+    """
+    before, first = batch[-1]
+    return task.content != before.content and content.size == first.size

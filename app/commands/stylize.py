@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
     pipeline = Pipeline(args, loaded, settings, report, sheet)
     interrupted = paint_all(tasks, loaded, pipeline, report, bar=many and not args.json)
     if sheet is not None:
+        sheet.sort()
         sheet.write(args.sheet)
     code = report.end(str(args.output or DEFAULT_FOLDER) if many else None)
     if interrupted:

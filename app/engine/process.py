@@ -19,6 +19,7 @@ from model.controls import MIN_STYLE_SIZE
 from model.optimization.descent import Budget
 from model.optimization.optimize import Optimization
 from model.painting import Painting
+from model.runtime import pictures_at_once
 from model.stylizer import Stylizer
 
 WARM_UP_SIDE = 256
@@ -27,8 +28,6 @@ SMALL_WORK = 500_000
 # A large job that waits lets those pass that come so many seconds later for each pixel above, and
 # at most MAX_PATIENCE seconds later: then it has waited as long as is fair.
 PATIENCE, MAX_PATIENCE = 3e-6, 10.0
-# The most pixels in a batch, by device type. More are hardly faster and take memory.
-BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 1024 * 1024}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +145,8 @@ class ProcessEngine:
             batch = []
             if able:
                 first = able[0].job
-                width, height = first.painting.content.size
-                fit = BATCH_PIXELS.get(self.stylizer.device.type, 0) // (width * height)
-                most = max(1, min(self._max_batch, fit))
+                fit = pictures_at_once(first.painting.content.size, self.stylizer.device)
+                most = min(self._max_batch, fit)
                 others = [each for each in able[1:] if first.goes_with(each.job)]
                 batch = [able[0], *others][:most]
             self._waiting = [ticket for ticket in waiting if ticket not in batch]

@@ -12,19 +12,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from app.cli import main
-from app.commands import sources
+from app.commands import painters, sources
 from app.commands.contact_sheet import ContactSheet
 from model.errors import ParameterError
 from model.images import read_image
 from model.metadata import read_recipe
+from model.painting import Painting
+from model.stylizer import Stylizer
 from tests.pictures import difference, encoded, painting, photo
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +83,78 @@ def test_every_content_in_every_style() -> None:
     assert stylize("photos/1.png", "a.png", "b.png", "--each-style", "-o", "one") == 0
     assert files("one") == ["1-a.png", "1-b.png"]
     assert difference(read_image("one/1-b.png"), other) == 0
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many contents the model is given at a time."""
+    monkeypatch.setattr(painters, "BATCHING_DEVICES", {"cpu"})
+    given: list[int] = []
+    paint = Stylizer.paint
+
+    def spy(self: Stylizer, paintings: Sequence[Painting], *rest: Any, **options: Any) -> Any:
+        given.append(len(paintings))
+        return paint(self, paintings, *rest, **options)
+
+    monkeypatch.setattr(Stylizer, "paint", spy)
+    return given
+
+
+def write_two_sizes() -> None:
+    for number in range(4):
+        size = [(96, 64), (64, 96)][number % 2]
+        Path(f"photos/{number}.png").write_bytes(encoded(photo(*size, seed=number)))
+
+
+def test_contents_of_one_size_are_painted_at_once(batches: list[int]) -> None:
+    write_two_sizes()
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Path("photos/4.png").write_bytes(encoded(photo(seed=4), exif=turned))
+    Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert stylize("photos", "a.png", "-o", "out", "--sheet", "sheet.png") == 1
+    assert batches == [3, 2]
+    sheet = read_image("sheet.png")
+    for number, name in enumerate(["0.png", "1.png", "2.png", "3.png", "4.png"]):
+        assert stylize(f"photos/{name}", "a.png", "-o", "alone.png") == 0
+        alone, result = read_image("alone.png"), read_image(f"out/{name}")
+        assert difference(result, alone) < 0.1
+        left, top = 12 + number % 3 * 268, 12 + number // 3 * 290
+        shown = sheet.crop((left, top, left + result.width, top + result.height))
+        assert difference(shown, alone) < 0.1
+
+
+def test_a_cpu_paints_contents_one_by_one_in_the_order_of_their_size(
+    batches: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_two_sizes()
+    monkeypatch.setattr(painters, "BATCHING_DEVICES", set())
+    assert stylize("photos", "a.png", "-o", "out", "--json") == 0
+    assert batches == [1, 1, 1, 1]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["width"], line["height"]) for line in lines] == [(64, 96)] * 2 + [(96, 64)] * 2
+
+
+def test_the_same_content_in_two_styles_is_no_batch(batches: list[int]) -> None:
+    assert stylize("photos/1.png", "a.png", "b.png", "--each-style", "-o", "out") == 0
+    assert batches == [1, 1]
+
+
+def test_contents_that_do_not_fit_the_memory_together_are_painted_one_by_one(
+    batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_two_sizes()
+    whole = Stylizer._paint_whole
+
+    def narrow(self: Stylizer, pixels: Sequence[Any], transfers: Sequence[Any]) -> Any:
+        if len(pixels) > 1:
+            raise RuntimeError("out of memory")
+        return whole(self, pixels, transfers)
+
+    monkeypatch.setattr(Stylizer, "_paint_whole", narrow)
+    assert stylize("photos", "a.png", "-o", "out") == 0
+    assert batches == [2, 1, 1, 2, 1, 1]
+    assert files("out") == ["0.png", "1.png", "2.png", "3.png"]
 
 
 @pytest.mark.slow

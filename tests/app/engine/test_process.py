@@ -10,12 +10,13 @@ from PIL import Image
 import model.stylizer
 from app.engine import process
 from app.engine.interface import Job, JobStatus, Refinement
-from app.engine.process import BATCH_PIXELS, MAX_PATIENCE, ProcessEngine, Ticket
+from app.engine.process import MAX_PATIENCE, ProcessEngine, Ticket
 from app.settings import Settings
 from model.controls import Controls
 from model.errors import ParameterError
 from model.optimization.optimize import refinement
 from model.painting import Painting
+from model.runtime import BATCH_PIXELS
 from tests.pictures import difference, photo
 
 ALIKE, OTHER = (96, 64), (64, 96)
