@@ -13,6 +13,7 @@ import httpx
 import pytest
 import torch
 
+from app.engine import process
 from app.engine.interface import Engine
 from app.engine.process import ProcessEngine
 from app.main import create_app
@@ -30,6 +31,14 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A style library of the tests' own: the user's is never touched."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADAIN_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_warm_up() -> Iterator[None]:
+    """Servers here are ready sooner: no test depends on how fast their first picture is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "WARM_UP_SIDE", 32)
         yield
 
 
@@ -206,7 +215,7 @@ def client(engines: EngineHere | RayEngines) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve(engines: EngineHere | RayEngines) -> Callable[..., object]:
     """Start a server with settings of the test's own."""
 

@@ -263,6 +263,7 @@ def test_both_replicas_are_asked_and_questions_reach_the_one_that_knows(proxy, r
             assert asked.result().status_code == 200
 
 
+@pytest.mark.slow
 def test_clients_that_ask_too_often_are_told_so_and_large_bodies_are_refused(proxy):
     answers = Counter(proxy.post("/v1/stylize", data={"alpha": "2"}).status_code for _ in range(30))
     assert answers.keys() == {422, 429}

@@ -106,6 +106,7 @@ def write_two_sizes() -> None:
         Path(f"photos/{number}.png").write_bytes(encoded(photo(*size, seed=number)))
 
 
+@pytest.mark.slow
 def test_contents_of_one_size_are_painted_at_once(batches: list[int]) -> None:
     write_two_sizes()
     turned = Image.Exif()

@@ -1,10 +1,13 @@
 """The JavaScript client, on a page of the service."""
 
+import pytest
+
 from model.images import read_image
 from tests.page.test_page import PHOTO
 from tests.pictures import photo
 
 
+@pytest.mark.slow
 def test_it_paints_in_a_browser(visitor):
     painted, milliseconds, problem = visitor.page.evaluate(
         """async (data) => {

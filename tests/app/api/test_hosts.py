@@ -10,10 +10,10 @@ REBOUND = {"Host": "evil.example:8000"}
 FOREIGN = {"Origin": "https://evil.example"}
 
 
-@pytest.fixture
-def guarded(serve, tmp_path):
+@pytest.fixture(scope="module")
+def guarded(serve, tmp_path_factory):
     """A server with a library of its own that listens on this machine alone."""
-    with serve(data_dir=tmp_path, host="127.0.0.1") as client:
+    with serve(data_dir=tmp_path_factory.mktemp("guarded"), host="127.0.0.1") as client:
         yield client
 
 
@@ -61,6 +61,7 @@ def test_a_page_of_another_origin_changes_nothing(guarded, headers):
     asked = {"content": encoded(photo()), "style": encoded(painting())}
     assert guarded.post("/v1/stylize", files=asked, headers=headers).status_code == 403
     assert guarded.get(url, headers=headers).json()["name"] == "a"
+    assert guarded.delete(url).status_code == 204
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ from tests.pictures import encoded, painting, photo
 FILES = {"content": encoded(photo()), "style": encoded(painting())}
 
 
-@pytest.fixture
-def guarded(serve, tmp_path, monkeypatch):
-    monkeypatch.setenv("ADAIN_API_KEYS", "first-key, second-key")
-    with serve(data_dir=tmp_path) as client:
-        yield client
+@pytest.fixture(scope="module")
+def guarded(serve, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAIN_API_KEYS", "first-key, second-key")
+        with serve(data_dir=tmp_path_factory.mktemp("guarded")) as client:
+            yield client
 
 
 @pytest.mark.parametrize("path", ["/v1/styles", "/v1/limits", "/v1/requests/a", "/metrics"])

@@ -21,9 +21,9 @@ DATA = {"style_size": "64"}
 LONG = 10
 
 
-@pytest.fixture
-def client(serve, tmp_path):
-    with serve(data_dir=tmp_path, max_refine_seconds=LONG) as client:
+@pytest.fixture(scope="module")
+def client(serve, tmp_path_factory):
+    with serve(data_dir=tmp_path_factory.mktemp("data"), max_refine_seconds=LONG) as client:
         yield client
 
 

@@ -370,16 +370,16 @@ def test_a_practised_style_is_refined_towards_its_picture(serve, tmp_path, pract
         ({"changes": {"conv4_1": Change(torch.ones(1, 1), torch.ones(1, 1))}}, "conv4_1"),
     ],
 )
-def test_a_practised_style_that_does_not_fit_is_refused(library, practised, change, said):
+def test_a_practised_style_that_does_not_fit_is_refused(client, practised, change, said):
     file = replace(practised, **change).to_bytes()
     asked = {"content": encoded(photo()), "style": file}
-    for response in (save(library, file=file), library.post("/v1/stylize", files=asked)):
+    for response in (save(client, file=file), client.post("/v1/stylize", files=asked)):
         assert response.status_code in (415, 422), response.text
         assert said in response.json()["detail"]
 
 
-def test_half_a_practised_style_is_refused(library, practised):
-    response = save(library, file=practised.to_bytes()[:-100])
+def test_half_a_practised_style_is_refused(client, practised):
+    response = save(client, file=practised.to_bytes()[:-100])
     assert response.status_code == 422
     assert "no style file" in response.json()["detail"]
 
@@ -402,8 +402,8 @@ def test_other_weights_go_by_the_picture_of_a_practised_style(
 @pytest.mark.parametrize(
     "name", ["a\u200bb", "\ufeffa", "a\u202eb", "a\u2066b", "\u200da", "a\u200c"]
 )
-def test_names_with_what_cannot_be_seen_are_refused(library, name):
-    response = save(library, name)
+def test_names_with_what_cannot_be_seen_are_refused(client, name):
+    response = save(client, name)
     assert response.status_code == 422
     assert response.json()["field"] == "name"
 

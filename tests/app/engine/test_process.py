@@ -165,6 +165,7 @@ def test_a_large_batch_of_small_jobs_lets_others_pass(worker, style, monkeypatch
     assert done == ["first", "small", "batch", "batch", "batch"]
 
 
+@pytest.mark.slow
 def test_small_jobs_get_half_of_the_time_of_a_large_one(worker, style, monkeypatch):
     _, order = paint_among_small_ones(worker, several_styles, 40, style, monkeypatch)
     assert order[0] == order[-1] == "small"
