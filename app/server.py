@@ -33,6 +33,9 @@ logger = logging.getLogger("adain")
 BACKLOG = 2048
 # How long the head of a request may take; real clients send it at once.
 HEAD_SECONDS = 10.0
+# Requests that may wait on a connection for the answer before theirs. Clients of today send no
+# request before that has come; thousands at once would keep the interpreter from all others.
+MAX_PIPELINED = 4
 # How long a connection stays open for a client that sends on after its answer.
 LINGER_SECONDS = 5.0
 # The option SO_LINGER, on and with no time: a connection that is closed is reset, its data dropped.
@@ -142,12 +145,16 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Stop the clock of the head, and start the request."""
+        """Stop the clock of the head, and start the request; drop a client that sends too many."""
         self._head_begun = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        super().on_headers_complete()
+        if len(self.pipeline) < MAX_PIPELINED:
+            super().on_headers_complete()
+        elif not self.transport.is_closing():  # what else has come is parsed, and starts nothing
+            logger.warning("connection dropped: %d requests wait on it, the most", MAX_PIPELINED)
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Bound how long the rest of the answer may take where the connection closes after it."""

@@ -32,6 +32,7 @@ SIDE = 6320
 CONNECTIONS = 20
 SECONDS = 20
 PATIENCE = 120
+QUESTION = b"GET /v1/styles HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,19 @@ def many_chunks(target: Target) -> None:
     post(target, plain[:33] + 1_000_000 * chunk + plain[33:])
 
 
+def hasty_clients(target: Target) -> None:
+    """Send two hundred requests at once on each of many connections."""
+    with connections(target) as sockets:
+        ask(sockets, 200 * QUESTION)
+        time.sleep(SECONDS)
+
+
 def deaf_clients(target: Target) -> None:
     """Ask for pages again and again on many connections, and read no answer."""
-    questions = b"GET /v1/styles HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200
     with connections(target) as sockets:
-        for each in sockets:
-            each.settimeout(0.2)
-            with contextlib.suppress(OSError):
-                each.sendall(questions)
-        time.sleep(SECONDS)
+        for _ in range(SECONDS):
+            ask(sockets, 4 * QUESTION)
+            time.sleep(1)
 
 
 def half_heads(target: Target) -> None:
@@ -142,6 +147,7 @@ ATTACKS: list[Callable[[Target], None]] = [
     large_masks,
     large_masks,
     many_chunks,
+    hasty_clients,
     deaf_clients,
     half_heads,
     slow_bodies,
@@ -190,6 +196,14 @@ def post(target: Target, content: bytes, styles: int = 1, masks: list[bytes] | N
     files += [("mask", ("m", mask)) for mask in masks or []]
     url = f"http://localhost:{target.port}/v1/stylize"
     httpx.post(url, files=files, data={"size": "256"}, timeout=PATIENCE)
+
+
+def ask(sockets: list[socket.socket], questions: bytes) -> None:
+    """Send questions on each connection, as far as the server takes them."""
+    for each in sockets:
+        each.settimeout(0.2)
+        with contextlib.suppress(OSError):
+            each.sendall(questions)
 
 
 @contextmanager

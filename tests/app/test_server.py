@@ -22,7 +22,7 @@ import uvicorn
 from app import server
 from app.engine.process import ProcessEngine
 from app.main import create_app
-from app.server import Limits, Protocol, listen
+from app.server import MAX_PIPELINED, Limits, Protocol, listen
 from app.settings import Settings
 from model import Stylizer
 from tests.conftest import wait_until_ready
@@ -30,6 +30,7 @@ from tests.pictures import encoded, noise, painting, photo
 
 FIN_WAIT_1 = "04"  # closed here, with data on the way: in /proc/net/tcp
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST_GET = GET[:-2] + b"Connection: close\r\n\r\n"
 FILES = {"content": encoded(photo()), "style": encoded(painting())}
 
 
@@ -126,6 +127,16 @@ def test_more_connections_than_allowed_are_closed_at_once(stylizer: Stylizer) ->
         with connect(address) as later:
             later.sendall(GET)
             assert later.recv(12) == b"HTTP/1.1 200"
+
+
+def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer) -> None:
+    with bounded(stylizer, Limits(100, 5, 60)) as address:
+        with connect(address) as connection:
+            connection.sendall(GET * MAX_PIPELINED + LAST_GET)
+            assert read_all(connection).count(b"HTTP/1.1 200") == MAX_PIPELINED + 1
+        with connect(address) as connection:
+            connection.sendall(GET * (MAX_PIPELINED + 2))
+            assert dropped(connection, seconds=5)
 
 
 @pytest.mark.slow
