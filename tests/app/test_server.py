@@ -129,6 +129,13 @@ def test_more_connections_than_allowed_are_closed_at_once(stylizer: Stylizer) ->
             assert later.recv(12) == b"HTTP/1.1 200"
 
 
+def test_answers_are_sent_at_once() -> None:
+    with closing(listen("127.0.0.1", 0)) as listener, connect(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer) -> None:
     with bounded(stylizer, Limits(100, 5, 60)) as address:
         with connect(address) as connection:
