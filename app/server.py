@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app.api.problems import problem
 from app.api.request_id import request_id
@@ -109,6 +113,7 @@ class Protocol(HttpToolsProtocol):
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, unless there are too many connections."""
@@ -124,11 +129,15 @@ class Protocol(HttpToolsProtocol):
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
+        """Stop the clocks, and tell the request that is in work."""
         for timer in (self._head_timer, self._send_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        # uvicorn tells the last request alone, which may wait for the answer to this one.
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; where that is no whole head of a request, the rest is awaited."""
@@ -155,6 +164,10 @@ class Protocol(HttpToolsProtocol):
         elif not self.transport.is_closing():  # what else has come is parsed, and starts nothing
             logger.warning("connection dropped: %d requests wait on it, the most", MAX_PIPELINED)
             self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """Bound how long the rest of the answer may take where the connection closes after it."""

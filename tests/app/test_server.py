@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import signal
@@ -25,7 +26,7 @@ from app.main import create_app
 from app.server import MAX_PIPELINED, Limits, Protocol, listen
 from app.settings import Settings
 from model import Stylizer
-from tests.conftest import wait_until_ready
+from tests.conftest import Hold, wait_until_ready
 from tests.pictures import encoded, noise, painting, photo
 
 FIN_WAIT_1 = "04"  # closed here, with data on the way: in /proc/net/tcp
@@ -146,14 +147,39 @@ def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer)
             assert dropped(connection, seconds=5)
 
 
+def post_of(files: dict[str, bytes]) -> bytes:
+    """A whole request to stylize."""
+    data = {"style_size": "64"}
+    request = httpx.Request("POST", "http://localhost/v1/stylize", files=files, data=data)
+    lines = ["POST /v1/stylize HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + request.read()
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+def test_a_client_that_leaves_ends_its_request_and_those_that_wait(
+    stylizer: Stylizer, caplog: pytest.LogCaptureFixture, requests: int
+) -> None:
+    hold = Hold()
+    with caplog.at_level(logging.INFO, "adain.request"), bounded(stylizer, Limits(9, 5, 60)) as at:
+        with httpx.Client(base_url=f"http://{at[0]}:{at[1]}", timeout=60) as client:
+            wait_until_ready(client)
+        handle = stylizer.encoder.register_forward_pre_hook(hold)
+        try:
+            with connect(at) as connection:
+                connection.sendall(requests * post_of(FILES))
+                assert hold.reached.wait(20)
+            wait_until(lambda: 499 in [getattr(each, "status", 0) for each in caplog.records])
+        finally:
+            hold.release()
+            handle.remove()
+
+
 @pytest.mark.slow
 def test_answers_that_are_not_read_hold_no_place_and_are_dropped(stylizer: Stylizer) -> None:
     """Clients that pipeline requests and never read what comes."""
     small = {"files": FILES, "data": {"style_size": "64"}}
     files = FILES | {"content": encoded(noise(512, 512), "PNG")}
-    request = httpx.Request("POST", "http://localhost/v1/stylize", **(small | {"files": files}))
-    lines = ["POST /v1/stylize HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
-    whole = "\r\n".join(lines).encode() + b"\r\n\r\n" + request.read()
+    whole = post_of(files)
     with bounded(stylizer, Limits(100, 5, 1.5), 65536, max_requests=3) as address:
         client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
         wait_until_ready(client)
