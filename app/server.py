@@ -90,7 +90,11 @@ class PatientTransport:
             self._transport.close()
             return
         self._closing = True
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection, which nobody has read yet
+            self._transport.close()
+            return
         self._transport.resume_reading()
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 

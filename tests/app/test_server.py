@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ import uvicorn
 from app import server
 from app.engine.process import ProcessEngine
 from app.main import create_app
-from app.server import MAX_PIPELINED, Limits, Protocol, listen
+from app.server import MAX_PIPELINED, Limits, PatientTransport, Protocol, listen
 from app.settings import Settings
 from model import Stylizer
 from tests.conftest import Hold, wait_until_ready
@@ -145,6 +146,23 @@ def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer)
         with connect(address) as connection:
             connection.sendall(GET * (MAX_PIPELINED + 2))
             assert dropped(connection, seconds=5)
+
+
+def test_a_connection_that_the_client_has_reset_can_be_closed() -> None:
+    """That is found out by closing it where nothing was read since: at the end of the server."""
+
+    async def close_after_reset() -> bool:
+        loop = asyncio.get_running_loop()
+        with closing(listen("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            accepted, _ = listener.accept()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=accepted)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, server.RESET)
+        client.close()
+        PatientTransport(transport, lambda: True).close()
+        return transport.is_closing()
+
+    assert asyncio.run(close_after_reset())
 
 
 def post_of(files: dict[str, bytes]) -> bytes:
