@@ -41,6 +41,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-parameter": (422, "A parameter is missing or invalid"),
     "not-finite": (422, "The refinement has no finite loss to begin with"),
     "corrupt-image": (422, "A picture is damaged"),
+    "head-too-large": (431, "The head of the request is too large"),
     "internal-error": (500, "The service failed"),
     "bad-device": (503, "The service lacks the memory for this"),
     "library-busy": (503, "The style library is busy"),

@@ -21,10 +21,11 @@ import httpx
 import pytest
 import uvicorn
 
-from app import server
+from app import connection, server
+from app.connection import MAX_HEAD_BYTES, MAX_PIPELINED, Limits, PatientTransport, Protocol
 from app.engine.process import ProcessEngine
 from app.main import create_app
-from app.server import MAX_PIPELINED, Limits, PatientTransport, Protocol, listen
+from app.server import listen
 from app.settings import Settings
 from model import Stylizer
 from tests.conftest import Hold, wait_until_ready
@@ -138,6 +139,41 @@ def test_answers_are_sent_at_once() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+BEGUN = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = BEGUN + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"), [(b"GET /", b"a"), (BEGUN + b"X: ", b"a"), (BEGUN, b"a: b\r\n")]
+)
+def test_a_head_without_end_is_refused(stylizer: Stylizer, begun: bytes, piece: bytes) -> None:
+    with bounded(stylizer, Limits(100, 20, 60)) as address, connect(address) as client:
+        threading.Thread(target=send_quietly, args=(client, begun + 200_000 * piece)).start()
+        status, problem = problem_in(read_all(client))
+        assert (status, problem["type"]) == (431, "urn:adain:problem:head-too-large")
+        assert problem["limit"] == MAX_HEAD_BYTES
+
+
+@pytest.mark.parametrize(("begun", "piece"), [(b"1;", b"a"), (b"0\r\n", b"a: b\r\n")])
+def test_extensions_and_trailers_without_end_are_dropped(
+    stylizer: Stylizer, begun: bytes, piece: bytes
+) -> None:
+    with bounded(stylizer, Limits(100, 20, 60)) as address, connect(address) as client:
+        data = CHUNKED + begun + 10_000_000 * piece
+        threading.Thread(target=send_quietly, args=(client, data)).start()
+        assert dropped(client, seconds=10)
+
+
+def test_a_large_head_and_a_body_of_small_chunks_are_taken(stylizer: Stylizer) -> None:
+    request = httpx.Request("POST", "http://localhost", files=FILES, data={"style_size": "64"})
+    headers = {"Content-Type": request.headers["Content-Type"], "X-Long": "a" * 60_000}
+    body = request.read()
+    chunks = (body[at : at + 1] for at in range(len(body)))
+    with bounded(stylizer, Limits(100, 20, 60)) as address:
+        url = f"http://{address[0]}:{address[1]}/v1/stylize"
+        assert httpx.post(url, content=chunks, headers=headers, timeout=60).status_code == 200
+
+
 def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer) -> None:
     with bounded(stylizer, Limits(100, 5, 60)) as address:
         with connect(address) as connection:
@@ -157,7 +193,7 @@ def test_a_connection_that_the_client_has_reset_can_be_closed() -> None:
             client = socket.create_connection(listener.getsockname())
             accepted, _ = listener.accept()
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=accepted)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, server.RESET)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, connection.RESET)
         client.close()
         PatientTransport(transport, lambda: True).close()
         return transport.is_closing()
