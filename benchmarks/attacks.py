@@ -90,6 +90,14 @@ def half_heads(target: Target) -> None:
         time.sleep(SECONDS)
 
 
+def endless_heads(target: Target) -> None:
+    """Send a head of ten million headers."""
+    with closing(target.connect()) as connection:
+        connection.sendall(QUESTION[:-2])
+        for _ in range(1000):
+            connection.sendall(10_000 * b"a: b\r\n")
+
+
 def slow_bodies(target: Target) -> None:
     """Send bodies a byte at a time, to routes that take pictures and to one that takes none."""
     with connections(target) as sockets:
@@ -150,6 +158,7 @@ ATTACKS: list[Callable[[Target], None]] = [
     hasty_clients,
     deaf_clients,
     half_heads,
+    endless_heads,
     slow_bodies,
     leaving_clients,
     killed_decoders,
