@@ -44,7 +44,7 @@ class Hosts:
 
     def _refusal(self, method: str, headers: Headers) -> tuple[str, str] | None:
         """Return why a request is refused, as a code and a sentence; None where it is not."""
-        host = headers.get("host", "")
+        host = ", ".join(headers.getlist("host"))  # more than one are no name that is allowed
         if self._allowed is not None and name_of(host) not in self._allowed:
             return "wrong-host", (
                 f"this service does not answer as {host[:80]!r}; name the host in "

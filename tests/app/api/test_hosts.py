@@ -1,5 +1,8 @@
 """Requests under foreign host names, and from pages of other origins, over a real server."""
 
+from contextlib import closing
+from http.client import HTTPConnection
+
 import pytest
 
 from app.api.middleware.hosts import allowed_hosts, is_loopback
@@ -38,6 +41,15 @@ def test_this_machine_has_several_names(guarded, host):
 @pytest.mark.parametrize("host", ["", "evil.example", "[", "127.0.0.1.evil.example"])
 def test_other_names_are_refused(guarded, host):
     assert guarded.get("/livez", headers={"Host": host}).status_code in (400, 421)
+
+
+def test_two_names_at_once_are_refused(guarded):
+    with closing(HTTPConnection(guarded.base_url.host, guarded.base_url.port)) as connection:
+        connection.putrequest("GET", "/livez", skip_host=True)
+        connection.putheader("Host", "localhost")
+        connection.putheader("Host", "evil.example")
+        connection.endheaders()
+        assert connection.getresponse().status == 421
 
 
 @pytest.mark.parametrize(
