@@ -122,13 +122,14 @@ def read_image(
 def announced_size(path: os.PathLike[str]) -> tuple[int, int]:
     """Return the upright width and height that a file's header announces.
 
-    (0, 0) where there is no such file or its header is damaged: to read it says what is wrong.
+    (0, 0) where there is no such file or its header is damaged, and of JPEG XL, whose plugin reads
+    no header without the pixels.
     """
     try:
-        with Image.open(path, formats=READ_FORMATS) as image:
-            # The decoder of JPEG XL turns the picture, whatever EXIF says (ISO/IEC 18181-2).
-            turn = 1 if image.format == "JXL" else image.getexif().get(ExifTags.Base.Orientation, 1)
-            return image.size[::-1] if 5 <= turn <= 8 else image.size
+        with Image.open(path, formats=[each for each in READ_FORMATS if each != "JXL"]) as image:
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+            # Pillow has the size of a TIFF upright already.
+            return image.size[::-1] if 5 <= turn <= 8 and image.format != "TIFF" else image.size
     except Exception:  # a damaged file can raise almost anything in Pillow's parsers
         return 0, 0
 
