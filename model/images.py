@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from model import samples
 from model.deep import encode_deep
 from model.errors import AdainError, CorruptImageError, ImageTooLargeError, UnsupportedImageError
 from model.file_structure import check_structure
 from model.formats import READ_FORMATS, READ_NAMES, announces_format, check_depth, check_writable
+from model.headers import jxl_size
 from model.metadata import NONE, Metadata, to_profile
 from model.scaling import REDUCING_GAP, scaled_size
 
@@ -89,15 +90,16 @@ def read_image(
     try:
         check_structure(data)
         layout = samples.checked_layout(data)
+        check_pixels(jxl_size(data) or (1, 1), limit)  # opening a JPEG XL decodes it
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
-            if image.width * image.height > limit:
-                raise too_large(image.width * image.height, limit, f"{image.width}x{image.height}")
+            check_pixels(image.size, limit)
             wanted = scaled_size(image.size, factor(image.size))
             # JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough.
             image.draft(None, (math.ceil(DRAFT_GAP * wanted[0]), math.ceil(DRAFT_GAP * wanted[1])))
             image.load()
-            if image.format == "JXL":
-                # Its decoder turns the picture, whatever EXIF says (ISO/IEC 18181-2).
+            if image.format == "JXL" and not getattr(image, "jpeg", False):
+                # Its decoder turns the picture, whatever EXIF says (ISO/IEC 18181-2). One that was
+                # a JPEG comes as that JPEG.
                 image.info.pop("exif", None)
                 image.getexif().clear()
             if image.format == "TIFF" and layout is not None and layout.corrected:
@@ -119,21 +121,6 @@ def read_image(
         raise CorruptImageError(f"the picture is cut off or damaged: {error}") from error
 
 
-def announced_size(path: os.PathLike[str]) -> tuple[int, int]:
-    """Return the upright width and height that a file's header announces.
-
-    (0, 0) where there is no such file or its header is damaged, and of JPEG XL, whose plugin reads
-    no header without the pixels.
-    """
-    try:
-        with Image.open(path, formats=[each for each in READ_FORMATS if each != "JXL"]) as image:
-            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-            # Pillow has the size of a TIFF upright already.
-            return image.size[::-1] if 5 <= turn <= 8 and image.format != "TIFF" else image.size
-    except Exception:  # a damaged file can raise almost anything in Pillow's parsers
-        return 0, 0
-
-
 def reduce(image: Image.Image, times: int) -> Image.Image:
     """Return the image with its sides divided by a whole number, each pixel the mean of many.
 
@@ -146,6 +133,13 @@ def reduce(image: Image.Image, times: int) -> Image.Image:
     elif image.mode in ("1", "P"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     return image.reduce(times)
+
+
+def check_pixels(size: tuple[int, int], limit: int) -> None:
+    """Raise ImageTooLargeError for a picture of more than `limit` pixels."""
+    width, height = size
+    if width * height > limit:
+        raise too_large(width * height, limit, f"{width}x{height}")
 
 
 def too_large(pixels: int, limit: int, size: str) -> ImageTooLargeError:

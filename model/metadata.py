@@ -52,6 +52,8 @@ class Metadata:
 
 
 NONE = Metadata()
+# The chunk of EXIF, and the keyword of the text in which older programs write it.
+EXIF_OF_PNG = (b"eXIf", b"Raw profile type exif")
 
 
 def read_metadata(data: bytes) -> Metadata:
@@ -62,7 +64,10 @@ def read_metadata(data: bytes) -> Metadata:
     """
     try:
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
-            exif, profile = image.getexif(), image.info.get("icc_profile") or b""
+            # Pillow looks for EXIF behind the pixels of a PNG, and decodes them for that.
+            has_exif = image.format != "PNG" or any(each in data for each in EXIF_OF_PNG)
+            exif = image.getexif() if has_exif else None
+            profile = image.info.get("icc_profile") or b""
             dpi = image.info.get("dpi")
             return Metadata(
                 exif.tobytes() if exif else b"",

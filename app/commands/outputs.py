@@ -15,7 +15,7 @@ from app.commands.files import refuse_existing, refuse_overwriting, refuse_unwri
 from app.commands.sources import is_file, stem_of
 from model.errors import ParameterError
 from model.formats import FORMAT_OF_SUFFIX, format_of, list_pictures
-from model.images import announced_size
+from model.headers import announced_size
 
 DEFAULT_FOLDER = "stylized"
 STANDARD_OUTPUT = Path("-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -13,9 +12,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from model.errors import ImageTooLargeError
-from model.file_structure import check_structure, count_scans
-from model.formats import READ_FORMATS
+from model.errors import CorruptImageError, ImageTooLargeError
+from model.file_structure import JPEG_SIGNATURE, check_structure, count_scans
+from model.headers import announced_size
 from model.metadata import Metadata, read_metadata
 
 try:
@@ -97,11 +96,11 @@ def is_quick(data: bytes) -> bool:
     """
     try:
         check_structure(data)  # opening a PNG goes through its chunks
-        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
-            scans = count_scans(data) if image.format == "JPEG" else 1
-            return image.width * image.height <= QUICK_PIXELS and scans <= QUICK_SCANS
-    except Exception:  # of any kind, as in `read_image`, which tells the user
+    except CorruptImageError:  # which `read_image` tells the user
         return True
+    width, height = announced_size(data)
+    scans = count_scans(data) if data.startswith(JPEG_SIGNATURE) else 1
+    return width * height <= QUICK_PIXELS and scans <= QUICK_SCANS
 
 
 def lower_priority() -> None:

@@ -7,29 +7,13 @@ import pytest
 from PIL import Image, ImageCms
 
 from model.errors import CorruptImageError, ImageTooLargeError, UnsupportedImageError
-from model.images import announced_size, encode_image, flatten, normalize, read_image, to_mask
+from model.images import encode_image, flatten, normalize, read_image, to_mask
 from model.pixels import pad, to_pixels, to_tensor
 from model.scaling import resize_longest, resize_shortest
 from tests.pictures import SRGB_RED, difference, encoded, noise, photo
 
 ORIENTATION = 0x0112
 ALL_FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"]
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
-def test_the_announced_size_is_that_of_the_picture(tmp_path, format, orientation):
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    (tmp_path / "a").write_bytes(encoded(photo(40, 24), format, exif=exif))
-    assert announced_size(tmp_path / "a") == read_image(tmp_path / "a").size
-
-
-@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_announces_no_size(tmp_path, data):
-    (tmp_path / "a").write_bytes(data)
-    assert announced_size(tmp_path / "a") == (0, 0)
-    assert announced_size(tmp_path / "b") == (0, 0)
 
 
 def swapped_profile():

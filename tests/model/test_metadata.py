@@ -73,6 +73,25 @@ def test_damaged_or_huge_metadata_costs_nothing(exif: bytes) -> None:
     assert read_metadata(b"no picture") == Metadata()
 
 
+def test_exif_behind_the_pixels_of_a_png_is_found() -> None:
+    data = from_camera("PNG")
+    at = data.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+    last = data.index(b"IEND") - 4
+    moved = data[:at] + data[end:last] + data[at:end] + data[last:]
+    assert moved.index(b"IDAT") < moved.index(b"eXIf")
+    assert read_metadata(moved) == read_metadata(data) != Metadata()
+
+
+def test_the_pixels_of_a_png_are_not_decoded_for_its_metadata() -> None:
+    data = encoded(photo(), dpi=(300, 300))
+    pixels = data.index(b"IDAT") + 4
+    damaged = data[:pixels] + bytes(20) + data[pixels + 20 :]
+    dpi = read_metadata(damaged).dpi
+    assert dpi is not None
+    assert round(dpi[0]) == 300
+
+
 def test_a_picture_without_a_recipe_has_none() -> None:
     assert read_recipe(from_camera()) is None
     assert read_recipe(b"") is None
