@@ -68,6 +68,7 @@ def main() -> None:
                 f"| {args.side}x{args.side} | {name} | {total:.0f} | {model:.0f} "
                 f"| {(total - model) / model:.1%} |"
             )
+        print("\nThe content is known, so that the model computes the decoder alone.")
 
 
 class Server:

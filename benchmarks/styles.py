@@ -38,6 +38,7 @@ def main() -> None:
             for way in ("known", "regions", "new")
         ]
         print(f"| {count} | {' | '.join(cells)} |")
+    print("\nThe content is known, so that the model computes the decoder alone.")
 
 
 def measure(
