@@ -199,6 +199,13 @@ def serving(settings: Settings, engine: Engine, *, warm: bool = True) -> Iterato
         listener.close()
 
 
+def written_out(request: httpx.Request) -> bytes:
+    """A whole request, as it goes over the wire."""
+    head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
+    head += [f"{name}: {value}" for name, value in request.headers.items()]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + request.read()
+
+
 def wait_until_ready(client: httpx.Client) -> None:
     """Return once the server has warmed its model."""
     deadline = time.monotonic() + 60

@@ -28,7 +28,7 @@ from app.main import create_app
 from app.server import listen
 from app.settings import Settings
 from model import Stylizer
-from tests.conftest import Hold, wait_until_ready
+from tests.conftest import Hold, wait_until_ready, written_out
 from tests.pictures import encoded, noise, painting, photo
 
 FIN_WAIT_1 = "04"  # closed here, with data on the way: in /proc/net/tcp
@@ -204,9 +204,8 @@ def test_a_connection_that_the_client_has_reset_can_be_closed() -> None:
 def post_of(files: dict[str, bytes]) -> bytes:
     """A whole request to stylize."""
     data = {"style_size": "64"}
-    request = httpx.Request("POST", "http://localhost/v1/stylize", files=files, data=data)
-    lines = ["POST /v1/stylize HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + request.read()
+    url = "http://localhost/v1/stylize"
+    return written_out(httpx.Request("POST", url, files=files, data=data))
 
 
 @pytest.mark.parametrize("requests", [1, 2])

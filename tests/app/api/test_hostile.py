@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin
 from model.errors import AdainError
 from model.formats import READ_FORMATS
 from model.images import MAX_PIXELS, read_image
+from tests.conftest import written_out
 from tests.pictures import encoded, painting, photo
 
 URL = "/v1/stylize"
@@ -60,9 +61,7 @@ def works(client):
 
 
 def whole_request():
-    request = httpx.Request("POST", "http://localhost" + URL, files=FILES, data=DATA)
-    top = [f"POST {URL} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
-    return "\r\n".join(top).encode() + b"\r\n\r\n" + request.read()
+    return written_out(httpx.Request("POST", "http://localhost" + URL, files=FILES, data=DATA))
 
 
 @pytest.mark.slow
