@@ -23,11 +23,11 @@ from model.runtime import pictures_at_once
 from model.stylizer import Stylizer
 
 WARM_UP_SIDE = 256
-# A job that costs more pixels than these is large: small ones pass it.
-SMALL_WORK = 500_000
-# A large job that waits lets those pass that come so many seconds later for each pixel above, and
-# at most MAX_PATIENCE seconds later: then it has waited as long as is fair.
+# A job waits so many seconds for smaller ones to come and pass it, for each pixel of its work, and
+# MAX_PATIENCE seconds at most: then it has waited as long as is fair.
 PATIENCE, MAX_PATIENCE = 3e-6, 10.0
+# A job that is being painted lets those pass that cost up to this share of its work.
+PASSING_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,16 +42,15 @@ class Ticket:
     @property
     def turn(self) -> float:
         """The time that decides whose turn it is: the least is next."""
-        more = max(0.0, self.job.work - SMALL_WORK)
-        return self.asked + min(PATIENCE * more, MAX_PATIENCE)
+        return self.asked + min(PATIENCE * self.job.work, MAX_PATIENCE)
 
 
 class ProcessEngine:
     """Paints jobs in one thread; queued jobs of one size are painted together.
 
     It never waits for a batch to fill. Jobs start in the order in which they were queued, except
-    that small ones pass large ones for a while, and that those join a batch which have the size of
-    the job whose turn it is. A large job that is being painted lets small ones pass between its
+    that smaller ones pass larger ones for a while, and that those join a batch which have the size
+    of the job whose turn it is. A job that is being painted lets much smaller ones pass between its
     styles, tiles and steps of refinement, for half of the time.
 
     Attributes:
@@ -104,8 +103,7 @@ class ProcessEngine:
             return False
         started = time.perf_counter()
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
-        large = sum(job.work for job in jobs) > SMALL_WORK  # as many small ones together are
-        pause = self._pause() if large else lambda: None
+        pause = self._pause(PASSING_SHARE * max(job.work for job in jobs))
         results = paint_all(self.stylizer, jobs, statuses, pause)
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):
@@ -122,15 +120,18 @@ class ProcessEngine:
                 )
         return True
 
-    def _pause(self) -> Callable[[], None]:
-        """Return a function that lets small jobs pass for as long as was worked since it did so."""
+    def _pause(self, most_work: float) -> Callable[[], None]:
+        """Return a function that lets jobs up to that work pass, for half of the time.
+
+        A passing job lets others pass in turn; as each is smaller by PASSING_SHARE, few are open.
+        """
         resumed = time.perf_counter()
 
         def pause() -> None:
             nonlocal resumed
             now = time.perf_counter()
             until = now + (now - resumed)
-            while time.perf_counter() < until and self._paint_next(SMALL_WORK):
+            while time.perf_counter() < until and self._paint_next(most_work):
                 pass
             resumed = time.perf_counter()
 
