@@ -25,6 +25,8 @@ logger = logging.getLogger("adain")
 MAX_PIPELINED = 4
 # Bytes that may come without one of a body among them: a head, the extensions of a chunk, trailers.
 MAX_HEAD_BYTES = 2**16
+# Headers of a head, trailers too. Parsing the thousands that fit takes longer than an answer.
+MAX_HEADERS = 100
 # How long a connection stays open for a client that sends on after its answer.
 LINGER_SECONDS = 5.0
 # The option SO_LINGER, on and with no time: a connection that is closed is reset, its data dropped.
@@ -132,7 +134,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse_size()
+            self._refuse_head_of(MAX_HEAD_BYTES, "bytes")
         if self._is_idle() and self._head_timer is None and not self.transport.is_closing():
             self._await_head()
 
@@ -140,6 +142,12 @@ class Protocol(HttpToolsProtocol):
         """Note that a head has begun."""
         self._head_begun = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one too many is an error, which ends the parsing of what else has come."""
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            raise ValueError("too many headers")
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -191,8 +199,11 @@ class Protocol(HttpToolsProtocol):
             self._send_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, as a problem like all others."""
-        self._refuse("malformed-request", f"{msg} It is no HTTP/1.1.")
+        """Answer what is no HTTP or has too many headers, as a problem like all others."""
+        if self.headers and len(self.headers) > MAX_HEADERS:
+            self._refuse_head_of(MAX_HEADERS, "headers")
+        else:
+            self._refuse("malformed-request", f"{msg} It is no HTTP/1.1.")
 
     def _client_sends(self) -> bool:
         return self._head_begun or (self.cycle is not None and self.cycle.more_body)
@@ -209,11 +220,10 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _refuse_size(self) -> None:
+    def _refuse_head_of(self, limit: int, unit: str) -> None:
         """End a request whose head, extensions or trailers have no end."""
         if self._head_begun and self._is_idle():
-            limit = MAX_HEAD_BYTES
-            self._refuse("head-too-large", f"the head has more than {limit} bytes", limit=limit)
+            self._refuse("head-too-large", f"the head has more than {limit} {unit}", limit=limit)
         else:
             self.transport.abort()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -71,6 +72,9 @@ def run_here(settings: Settings, listener: socket.socket, *, open_browser: bool)
             "and change its styles; set ADAIN_API_KEYS, or put a proxy with logins in front",
             settings.host,
         )
+    # What is there now stays. A collection of garbage that looks through it takes a quarter of a
+    # second, in which no thread runs.
+    gc.freeze()
     serve(app, settings, listener)
 
 

@@ -22,7 +22,14 @@ import pytest
 import uvicorn
 
 from app import connection, server
-from app.connection import MAX_HEAD_BYTES, MAX_PIPELINED, Limits, PatientTransport, Protocol
+from app.connection import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_PIPELINED,
+    Limits,
+    PatientTransport,
+    Protocol,
+)
 from app.engine.process import ProcessEngine
 from app.main import create_app
 from app.server import listen
@@ -144,14 +151,21 @@ CHUNKED = BEGUN + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
 
 
 @pytest.mark.parametrize(
-    ("begun", "piece"), [(b"GET /", b"a"), (BEGUN + b"X: ", b"a"), (BEGUN, b"a: b\r\n")]
+    ("begun", "piece", "limit"),
+    [
+        (b"GET /", b"a", MAX_HEAD_BYTES),
+        (BEGUN + b"X: ", b"a", MAX_HEAD_BYTES),
+        (BEGUN, b"a: b\r\n", MAX_HEADERS),
+    ],
 )
-def test_a_head_without_end_is_refused(stylizer: Stylizer, begun: bytes, piece: bytes) -> None:
+def test_a_head_without_end_is_refused(
+    stylizer: Stylizer, begun: bytes, piece: bytes, limit: int
+) -> None:
     with bounded(stylizer, Limits(100, 20, 60)) as address, connect(address) as client:
         threading.Thread(target=send_quietly, args=(client, begun + 200_000 * piece)).start()
         status, problem = problem_in(read_all(client))
         assert (status, problem["type"]) == (431, "urn:adain:problem:head-too-large")
-        assert problem["limit"] == MAX_HEAD_BYTES
+        assert problem["limit"] == limit
 
 
 @pytest.mark.parametrize(("begun", "piece"), [(b"1;", b"a"), (b"0\r\n", b"a: b\r\n")])
@@ -172,6 +186,12 @@ def test_a_large_head_and_a_body_of_small_chunks_are_taken(stylizer: Stylizer) -
     with bounded(stylizer, Limits(100, 20, 60)) as address:
         url = f"http://{address[0]}:{address[1]}/v1/stylize"
         assert httpx.post(url, content=chunks, headers=headers, timeout=60).status_code == 200
+
+
+def test_as_many_headers_as_a_head_may_have_are_taken(stylizer: Stylizer) -> None:
+    with bounded(stylizer, Limits(100, 20, 60)) as address, connect(address) as client:
+        client.sendall(BEGUN + (MAX_HEADERS - 2) * b"a: b\r\n" + b"Connection: close\r\n\r\n")
+        assert read_all(client).startswith(b"HTTP/1.1 200")
 
 
 def test_clients_may_send_some_requests_at_once_and_not_many(stylizer: Stylizer) -> None:
