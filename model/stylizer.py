@@ -185,8 +185,9 @@ class Stylizer:
             tile: side in pixels, 64 or more, of the tiles that a larger picture is painted in: the
                 same result in less memory and more time. None: 768 for pictures of more than
                 2048 x 2048 pixels, and for those that do not fit the device's memory.
-            on_tile: called after each tile with how many are done and how many there are; an error
-                that it raises ends the work.
+            on_tile: called with how many tiles are done and how many there are, both passes over
+                them counted (see `model.tiling`); an error that it raises ends the work. A picture
+                that is painted at once is one tile.
             controls: alpha, detail, weights, masks, preserve_color, size; see
                 `model.controls.Controls`.
 
@@ -219,7 +220,7 @@ class Stylizer:
         Args:
             paintings: one, or several of one size, which run through the networks as one batch.
             styles: those of each painting.
-            tile, on_tile: as for `stylize`; a batch is never painted in tiles.
+            tile, on_tile: as for `stylize`; a batch is never painted in tiles, and tells nothing.
 
         Returns:
             H x W x 3 of each painting's `pixels()`; uint8, or uint16 where its depth is 16.
@@ -239,7 +240,7 @@ class Stylizer:
             for painting, own in zip(paintings, styles, strict=True)
         ]
         if len(paintings) > 1:
-            painted = self._paint_whole(pixels, transfers)
+            painted = self._paint_whole(pixels, transfers, lambda done, total: None)
         else:
             painted = [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
         self._memory.release_after(pixels[0].shape)
@@ -269,7 +270,7 @@ class Stylizer:
     ) -> np.ndarray:
         """Paint in tiles of `side` pixels, or a picture that is no larger at once."""
         if max(pixels.shape) <= side:
-            return self._paint_whole([pixels], [transfer])[0]
+            return self._paint_whole([pixels], [transfer], on_tile)[0]
         return stylize_tiles(
             pixels,
             transfer,
@@ -280,15 +281,17 @@ class Stylizer:
         )
 
     def _paint_whole(
-        self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer]
+        self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer], on_tile: OnTile
     ) -> list[np.ndarray]:
         """Encode contents as one batch, and paint them one by one: each by weights of its own."""
         painted = []
         contents = self._contents.encode_each(pixels)
         for (image, taps), transfer in zip(contents, transfers, strict=True):
             own = [measure(image, taps, region) for region in transfer.measured]
+            on_tile(1, 2)
             result = transfer.paint(image, taps, transfer.conditions(own))
             painted.append(to_pixels(result, transfer.depth))
+            on_tile(2, 2)
         return painted
 
     def _prepare(self, network: Network) -> Network:

@@ -140,10 +140,12 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
 
 @contextmanager
 def tile_bar() -> Iterator[OnTile]:
-    """Yield a callback that shows a progress bar if a picture is painted in tiles."""
+    """Yield a callback that shows a progress bar if a picture is painted in several tiles."""
     bars: list[tqdm[NoReturn]] = []
 
     def on_tile(done: int, total: int) -> None:
+        if total == 2:  # one tile
+            return
         if not bars:
             bars.append(tqdm(total=total, unit="tile", leave=False))
         bars[0].update(done - bars[0].n)

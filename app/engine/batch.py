@@ -24,8 +24,8 @@ def paint_all(
 ) -> list[Result | Exception]:
     """Return the result of each of several jobs of one size, or the exception that it raised.
 
-    `pause` is called between styles that are encoded, tiles, and steps of a refinement: what else
-    the model has to do can be done then.
+    `pause` is called between styles that are encoded, passes over tiles, and steps of a refinement:
+    what else the model has to do can be done then.
     """
     for status in statuses:
         status.enter("painting")

@@ -140,6 +140,9 @@ def test_progress_is_told_and_an_error_from_it_ends_the_work(stylizer, style):
     with pytest.raises(KeyboardInterrupt):
         stylizer.stylize(noise(160, 100), style, tile=64, on_tile=listen)
     assert told == [(n, 12) for n in range(1, 8)]
+    told.clear()
+    stylizer.stylize(noise(40, 30), style, on_tile=listen)
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_a_tile_has_a_least_size(stylizer, style):

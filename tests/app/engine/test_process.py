@@ -107,6 +107,10 @@ def several_styles():
     return Job(Painting.plan(photo(*ALIKE), 3), [photo(64, 64)] * 3, 64)
 
 
+def one_tile():
+    return job(ALIKE)
+
+
 def many_tiles():
     return job((136, 136))
 
@@ -134,7 +138,7 @@ def paint_among_small_ones(worker, large, count, style, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("large", [several_styles, many_tiles, refined])
+@pytest.mark.parametrize("large", [several_styles, one_tile, many_tiles, refined])
 def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch, large):
     painted, order = paint_among_small_ones(worker, large, 2, style, monkeypatch)
     assert order == ["small", "small", "large"]
