@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from app.api.problems import problem
-from app.api.request_id import request_id
+from app.api.scope import request_id
 
 logger = logging.getLogger("adain")
 # Requests that may wait on a connection for the answer before theirs. Clients of today send no

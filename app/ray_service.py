@@ -21,10 +21,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
-from app.api.request_id import request_id
+from app.api.scope import request_id
 from app.engine.ray_engine import RayEngine
 from app.engine.ray_replica import Replica
 from app.errors import ServiceError
+from app.loading import freeze_loaded_objects
 from app.main import create_app
 from app.settings import Settings
 
@@ -122,7 +123,9 @@ def service(settings: Settings, application: str | None = None) -> Any:
 
     def build_app() -> FastAPI:
         logs.configure(settings.log_level, settings.log_format)
-        return create_app(settings, RayEngine(serve.get_deployment_handle(MODEL, application)))
+        app = create_app(settings, RayEngine(serve.get_deployment_handle(MODEL, application)))
+        freeze_loaded_objects()
+        return app
 
     return serve.deployment(
         serve.ingress(build_app)(),

@@ -81,9 +81,7 @@ class Server:
     def __init__(self, *options: str, **environment: str) -> None:
         self._options, self._environment = options, environment
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = tempfile.TemporaryDirectory()
 
@@ -117,6 +115,14 @@ class Server:
         """End the process, where it has not been stopped, and remove the library."""
         self.stop()
         self._folder.cleanup()
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
     python -m benchmarks.soak [--minutes 3] [--clients 8] [--restarts 2]
     python -m benchmarks.soak --minutes 60 --clients 2 --pause 0.5 --restarts 0 --attack
-        [--engine ray]
+        [--engine ray] [--proxy]
 
 Starts `adain serve`. Every picture that it returns is compared with what the Python API makes of
 the same input (but for rounding on Ray), and every error with the status that it should have. At a
 restart the server gets SIGTERM, must exit with 0, and is started anew; clients try again where the
 connection fails or the answer is 503. With `--attack`, `benchmarks.attacks` run side by side after
-a quarter of the time.
+a quarter of the time. With `--proxy` all comes through nginx, as `deploy/nginx.conf` has it, each
+client from an address of its own and the attacks from another.
 Prints a Markdown table; exits with 1 where an answer was lost or wrong.
 """
 
@@ -23,7 +24,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ import numpy as np
 from app.decoding.readers import read_content
 from benchmarks.attacks import Target, attacking, is_decoder, processes_of
 from benchmarks.fuzz import written
-from benchmarks.server import Server
+from benchmarks.proxy import example, nginx
+from benchmarks.server import Server, free_port
 from benchmarks.speed import picture
 from model import Stylizer, read_image
 from model.images import DEFAULT_MAX_PIXELS
@@ -109,7 +111,6 @@ class Soak:
 
     def __init__(
         self,
-        client: httpx.Client,
         cases: list[Case],
         over: Callable[[int], bool],
         pause: float = 0,
@@ -118,37 +119,36 @@ class Soak:
         """Send nothing yet.
 
         Args:
-            client: sends the requests.
-            cases: which ones, in turn.
+            cases: the requests, which are sent in turn.
             over: from the number of the next request to whether there have been enough.
             pause: seconds that each client waits between its requests.
             rounding: what a picture may differ by, of 255 and on average.
         """
-        self.client, self.cases, self.over, self.pause = client, cases, over, pause
-        self.rounding = rounding
+        self.cases, self.over = cases, over
+        self.pause, self.rounding = pause, rounding
         self.phase = CALM
         self.found: dict[str, Counter[str]] = defaultdict(Counter)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         self._numbers = itertools.count()
 
-    def work(self) -> None:
-        """Send requests until there have been enough."""
+    def work(self, client: httpx.Client) -> None:
+        """Send requests by a client until there have been enough."""
         while not self.over(number := next(self._numbers)):
             phase, case = self.phase, self.cases[number % len(self.cases)]
             started = time.monotonic()
-            outcome = self._send(case)
+            outcome = self._send(client, case)
             with self._lock:
                 self.found[phase][outcome] += 1
                 if case.expected is not None:
                     self.seconds[phase].append(time.monotonic() - started)
             time.sleep(self.pause)
 
-    def _send(self, case: Case) -> str:
+    def _send(self, client: httpx.Client, case: Case) -> str:
         deadline = time.monotonic() + RETRY_SECONDS
         while time.monotonic() < deadline:
             try:
-                response = self.client.post("/v1/stylize", **case.request)
+                response = client.post("/v1/stylize", **case.request)
             except httpx.TransportError:
                 response = None
             if response is not None and response.status_code != 503:
@@ -168,6 +168,21 @@ def is_right(case: Case, response: httpx.Response, rounding: float = 0) -> bool:
         return response.headers["content-type"] == "application/problem+json"
     found = np.asarray(read_image(response.content), np.float32)
     return found.shape == case.expected.shape and np.abs(found - case.expected).mean() <= rounding
+
+
+@contextlib.contextmanager
+def proxied(port: int) -> Iterator[int]:
+    """Run nginx before a server at a port, and yield the port of nginx."""
+    own = free_port()
+    with nginx(example(own, port, port), own):
+        yield own
+
+
+def client_of(port: int, address: str | None) -> httpx.Client:
+    """Return a client that sends from an address of the loopback interface."""
+    transport = httpx.HTTPTransport(local_address=address)
+    url = f"http://127.0.0.1:{port}"
+    return httpx.Client(base_url=url, timeout=RETRY_SECONDS, transport=transport)
 
 
 def memory(pid: int) -> tuple[float, float]:
@@ -214,6 +229,7 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--attack", action="store_true")
     parser.add_argument("--engine", default="process")
+    parser.add_argument("--proxy", action="store_true")
     args = parser.parse_args()
     server = Server("--engine", args.engine)
     server.start()
@@ -221,12 +237,16 @@ def main() -> None:
     seconds, rounding = 60 * args.minutes, ROUNDING.get(args.engine, 0)
     end = time.monotonic() + seconds
     with (
-        httpx.Client(base_url=server.url, timeout=RETRY_SECONDS) as client,
         ThreadPoolExecutor(args.clients) as pool,
-        contextlib.ExitStack() as attacks,
+        contextlib.ExitStack() as stack,
     ):
-        soak = Soak(client, made, lambda _: time.monotonic() >= end, args.pause, rounding)
-        clients = [pool.submit(soak.work) for _ in range(args.clients)]
+        port = stack.enter_context(proxied(server.port)) if args.proxy else server.port
+        soak = Soak(made, lambda _: time.monotonic() >= end, args.pause, rounding)
+        clients = []
+        for number in range(args.clients):
+            address = f"127.0.0.{2 + number}" if args.proxy else None
+            client = stack.enter_context(client_of(port, address))
+            clients.append(pool.submit(soak.work, client))
         memories: Memories = defaultdict(list)
 
         def wait_until(moment: float) -> None:
@@ -240,8 +260,7 @@ def main() -> None:
             server.start()
         if args.attack:
             wait_until(end - ATTACKED_SHARE * seconds)
-            target = Target(server.port, server.pid)
-            attacks.enter_context(attacking(target))
+            stack.enter_context(attacking(Target(port, server.pid)))
             soak.phase = ATTACKED
         wait_until(end)
         for each in clients:

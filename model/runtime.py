@@ -20,7 +20,8 @@ from model.errors import DeviceError
 OTHER_GPUS = ("mps", "xpu")
 # Shapes of pictures that reuse each other's memory.
 RECENT_SHAPES = 8
-# The most pixels in a batch, by device type. More are hardly faster and take memory.
+# The most pixels in a batch, by device type. More are hardly faster, take memory, and all of them
+# wait for the last.
 BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 256 * 256}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from app.engine.ray_engine import RayEngine
 from app.engine.ray_replica import Event, Replica
 from app.ray_service import ENVIRONMENT
 from app.settings import Settings
+from benchmarks.server import free_port
 
 CPUS = 2
 
@@ -79,9 +79,7 @@ def running() -> Iterator[str]:
     """Run a cluster, and yield the address of its proxy."""
     os.environ.update(ENVIRONMENT)
     ray.init(include_dashboard=False, num_cpus=CPUS, log_to_driver=False)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
     try:
         yield f"http://127.0.0.1:{port}"

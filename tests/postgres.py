@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from benchmarks.server import free_port
 
 USER = "adain"
 
@@ -42,9 +43,7 @@ def running(folder: Path) -> Iterator[str]:
                 parent.chmod(parent.stat().st_mode | 0o711)
     command = [initdb, "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(command, check=True, capture_output=True, cwd="/", **as_other)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
     log = (folder / "log").open("wb")
     server = subprocess.Popen(

@@ -2,13 +2,11 @@
 
 import http.client
 import re
-import shutil
 import socket
-import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,6 +18,8 @@ from ray.serve.schema import ServeDeploySchema
 from app.engine.process import ProcessEngine
 from app.ray_service import ENVIRONMENT, build
 from app.settings import Settings
+from benchmarks.proxy import example, find_nginx, nginx
+from benchmarks.server import free_port
 from tests.conftest import serving
 from tests.pictures import encoded, noise, painting, photo
 
@@ -127,12 +127,6 @@ def test_the_configuration_of_serve_is_valid_on_kubernetes_too():
 # nginx
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def replicas(stylizer, tmp_path):
     settings = Settings(data_dir=tmp_path, max_refine_seconds=10)
@@ -142,48 +136,23 @@ def replicas(stylizer, tmp_path):
 
 
 @contextmanager
-def running_nginx(text, folder, port):
+def running_nginx(text, port):
     """nginx with a configuration: a client of it."""
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
-    if nginx is None:
+    if find_nginx() is None:
         pytest.skip("NGINX IS NOT TESTED: it is not installed (apt-get install nginx-light)")
-    folders = " ".join(
-        f"{kind}_temp_path {folder}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    text = text.replace("http {", f"http {{ access_log off; {folders}")
-    file = folder / "nginx.conf"
-    file.write_text(f"pid {folder}/pid; daemon off; error_log {folder}/log;\n{text}")
-    if Path("/proc/self").stat().st_uid == 0:
-        file.write_text(f"user root;\n{file.read_text()}")
-    process = subprocess.Popen([nginx, "-e", str(folder / "log"), "-c", str(file)])
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            deadline = time.monotonic() + 20
-            while True:
-                try:
-                    client.get("/livez")
-                    break
-                except httpx.TransportError:
-                    assert process.poll() is None, (folder / "log").read_text()
-                    assert time.monotonic() < deadline
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
+    with (
+        nginx(text, port),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
-def proxy(replicas, tmp_path):
+def proxy(replicas):
     """nginx with our example, in front of two real services."""
-    ports = {
-        "8000": free_port(),
-        **dict(zip(("8001", "8002"), (r.base_url.port for r in replicas), strict=True)),
-    }
-    text = (DEPLOY / "nginx.conf").read_text()
-    for written, real in ports.items():
-        text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{real}")
-    with running_nginx(text, tmp_path, ports["8000"]) as client:
+    port = free_port()
+    text = example(port, *(replica.base_url.port for replica in replicas))
+    with running_nginx(text, port) as client:
         yield client
 
 
@@ -210,7 +179,7 @@ def test_the_service_under_a_path_of_another_server(stylizer, tmp_path):
     with serving(settings, ProcessEngine(stylizer, settings)) as service:
         port = free_port()
         text = SUB_PATH.replace("PORT", str(port)).replace("SERVICE", str(service.base_url.port))
-        with running_nginx(text, tmp_path, port) as client:
+        with running_nginx(text, port) as client:
             assert client.get("/paint/v1/styles").status_code == 401
             [first, *_] = client.get("/paint/v1/styles", headers=key).json()["styles"]
             assert client.get(first["thumbnail"]).headers["content-type"] == "image/webp"
@@ -273,6 +242,22 @@ def test_clients_that_ask_too_often_are_told_so_and_large_bodies_are_refused(pro
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+@pytest.mark.slow
+def test_a_client_with_many_connections_leaves_room_to_others(proxy):
+    def connect(source):
+        address = proxy.base_url.host, proxy.base_url.port
+        return socket.create_connection(address, timeout=10, source_address=(source, 0))
+
+    head = b"POST /v1/styles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(60):  # half-sent bodies: 40 wait, the others are refused
+            stack.enter_context(closing(connect("127.0.0.2"))).sendall(head)
+        refused = stack.enter_context(closing(connect("127.0.0.2")))
+        refused.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert refused.recv(12) == b"HTTP/1.1 429"
+        assert proxy.get("/livez").status_code == 200
 
 
 def test_the_limits_of_nginx_are_those_of_the_service():

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 import pytest
 import torch
 
+from benchmarks.server import free_port
 from tests.pictures import encoded, painting, photo, write_pictures
 from tests.training.test_conversion import decoder_sequential, vgg_sequential
 
@@ -66,9 +66,7 @@ def test_the_image_runs_as_no_root_and_checks_its_health():
 
 @pytest.mark.slow
 def test_the_start_command_serves_and_the_health_check_agrees(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "ADAIN_HOST": "127.0.0.1",  # the image listens on all interfaces; a test must not

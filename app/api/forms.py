@@ -10,7 +10,7 @@ from fastapi import Request, UploadFile
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.api.paths import route_path
+from app.api.scope import route_path
 from model.controls import DEFAULT_STYLE_SIZE, MAX_STYLE_SIZE, MIN_SIZE, MIN_STYLE_SIZE, Controls
 from model.errors import ParameterError
 from model.formats import DEPTHS, READ_NAMES, canonical_format

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from app.api.request_id import request_id
+from app.api.scope import request_id
 from app.metrics import METHODS
 from model.errors import AdainError
 

@@ -12,8 +12,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.paths import REQUESTS_PATH
 from app.api.problem_examples import problem_responses
+from app.api.scope import REQUESTS_PATH
 from app.engine.interface import EVENT_SECONDS, RefinementStep
 from app.registry import Entry, Status
 from app.service import CurrentService

@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from app.api.forms import RenameForm, SaveForm, refuse_repeated
 from app.api.multipart import PictureRoute
 from app.api.openapi import PICTURE
-from app.api.paths import STYLES_PATH
 from app.api.problem_examples import problem_responses
+from app.api.scope import STYLES_PATH
 from app.api.sources import is_practised
 from app.decoding.readers import read_saved
 from app.library.rows import THUMBNAIL_FORMAT, SavedStyle

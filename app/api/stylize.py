@@ -17,8 +17,7 @@ from app.api.accept import choose_format
 from app.api.forms import StylizeForm, refuse_repeated
 from app.api.multipart import PictureRoute
 from app.api.openapi import DESCRIPTION, RESPONSES
-from app.api.paths import STYLIZE_PATH
-from app.api.request_id import request_id
+from app.api.scope import STYLIZE_PATH, request_id
 from app.api.sources import StyleReader, StyleSource, digest_of
 from app.decoding import readers
 from app.decoding.pool import Decoded

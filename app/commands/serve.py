@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import os
 import socket
@@ -13,6 +12,7 @@ import webbrowser
 from app import logs
 from app.api.middleware.hosts import is_everywhere, is_loopback
 from app.errors import ServiceError
+from app.loading import freeze_loaded_objects
 from app.main import create_app
 from app.server import listen, serve
 from app.settings import Settings, describe, refuse_unknown_variables
@@ -72,9 +72,7 @@ def run_here(settings: Settings, listener: socket.socket, *, open_browser: bool)
             "and change its styles; set ADAIN_API_KEYS, or put a proxy with logins in front",
             settings.host,
         )
-    # What is there now stays. A collection of garbage that looks through it takes a quarter of a
-    # second, in which no thread runs.
-    gc.freeze()
+    freeze_loaded_objects()
     serve(app, settings, listener)
 
 

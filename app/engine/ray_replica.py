@@ -21,7 +21,7 @@ from app.engine.interface import (
     Stage,
 )
 from app.engine.process import ProcessEngine
-from app.loading import load_stylizer
+from app.loading import freeze_loaded_objects, load_stylizer
 from app.settings import Settings
 from model.errors import AdainError
 
@@ -72,6 +72,7 @@ class Replica:
         self.engine = ProcessEngine(load_stylizer(settings), settings)
         self.model = Model.of(self.engine.stylizer)
         await self.engine.warm_up()
+        freeze_loaded_objects()
 
     def describe(self) -> Model:
         """Return which model it is."""

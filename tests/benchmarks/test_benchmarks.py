@@ -155,13 +155,13 @@ def test_methods_are_compared_by_the_same_losses(stylizer):
 @pytest.mark.slow
 def test_the_soak_finds_every_answer_right_and_a_wrong_one(client, stylizer):
     made = soak.cases(stylizer, large=(640, 480))
-    run = soak.Soak(client, made, lambda number: number == len(made))
-    run.work()
+    run = soak.Soak(made, lambda number: number == len(made))
+    run.work(client)
     assert run.found == {"calm": {"right": len(made)}}
     wrong = soak.Case(made[0].request, 200, made[0].expected + 1)
-    run = soak.Soak(client, [wrong, soak.Case(made[0].request, 404)], lambda number: number == 2)
+    run = soak.Soak([wrong, soak.Case(made[0].request, 404)], lambda number: number == 2)
     run.phase = "attacked"
-    run.work()
+    run.work(client)
     assert run.found == {"attacked": {"wrong (200)": 2}}
     assert len(run.seconds["attacked"]) == 1
 

@@ -7,8 +7,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.paths import takes_pictures
 from app.api.problems import BodyTooLargeError, problem, too_large
+from app.api.scope import takes_pictures
 from app.settings import Settings
 
 # The largest body of a request without pictures.

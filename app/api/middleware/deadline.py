@@ -6,8 +6,8 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.paths import SAFE_METHODS
 from app.api.problems import problem
+from app.api.scope import SAFE_METHODS
 
 
 class Deadline:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.paths import SAFE_METHODS
 from app.api.problems import problem
+from app.api.scope import SAFE_METHODS
 from app.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.paths import STYLES_PATH, route_path
 from app.api.problems import problem
+from app.api.scope import STYLES_PATH, route_path
 
 GUARDED = ("/v1/", "/metrics")
 # <img> sends no key, and the ids of styles cannot be guessed.

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.request_id import request_id
+from app.api.scope import request_id
 from app.metrics import Metrics
 
 logger = logging.getLogger("adain.request")

@@ -4,7 +4,6 @@ Its own decoding processes are, and they ask nobody either.
 """
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from PIL import PngImagePlugin
 
+from benchmarks.server import free_port
 from tests.conftest import wait_until_ready
 from tests.pictures import encoded, painting, photo
 
@@ -48,9 +48,7 @@ def recorded(tmp_path):
     """A client of `adain serve`, and the file of what the process did."""
     (tmp_path / "sitecustomize.py").write_text(HOOK)
     record = tmp_path / "record"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {
         "PYTHONPATH": str(tmp_path),
         "RECORD": str(record),

@@ -1,7 +1,11 @@
-"""The paths of the API that more than one module knows."""
+"""What the scope of a request says: its id, and its path as the routes know it."""
 
 from __future__ import annotations
 
+import re
+import uuid
+
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 STYLIZE_PATH = "/v1/stylize"
@@ -9,6 +13,20 @@ STYLES_PATH = "/v1/styles"
 REQUESTS_PATH = "/v1/requests"
 # Methods that change nothing, and whose bodies nobody reads.
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# The ids that a proxy may choose for a request; any other is replaced.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id that a request's response, log line and errors share.
+
+    It is the request's X-Request-ID if that is valid, else a new one.
+    """
+    state = scope.setdefault("state", {})
+    if "request_id" not in state:
+        given = Headers(scope=scope).get("x-request-id", "")
+        state["request_id"] = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return str(state["request_id"])
 
 
 def route_path(scope: Scope) -> str:
