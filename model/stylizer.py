@@ -42,7 +42,7 @@ from model.runtime import (
 )
 from model.self_check import paint_alike
 from model.style import Style, StyleLayout, measure
-from model.tiling import OnTile, stylize_tiles
+from model.tiling import OnPart, stylize_tiles
 from model.transfer import Transfer, to_region
 
 # Larger pictures are painted in tiles, in about twice the time and the memory of one tile.
@@ -174,7 +174,7 @@ class Stylizer:
         styles: Style | Sequence[Style],
         *,
         tile: int | None = None,
-        on_tile: OnTile = lambda done, total: None,
+        on_part: OnPart = lambda done, total: None,
         **controls: Unpack[ControlsDict],
     ) -> Image.Image:
         """Return the content picture in the style, or in a mix of styles.
@@ -185,9 +185,9 @@ class Stylizer:
             tile: side in pixels, 64 or more, of the tiles that a larger picture is painted in: the
                 same result in less memory and more time. None: 768 for pictures of more than
                 2048 x 2048 pixels, and for those that do not fit the device's memory.
-            on_tile: called with how many tiles are done and how many there are, both passes over
-                them counted (see `model.tiling`); an error that it raises ends the work. A picture
-                that is painted at once is one tile.
+            on_part: called after each part of the work with how many are done and how many there
+                are; an error that it raises ends the work. The parts are tiles, each measured and
+                then painted, or, of a picture that is painted at once, its regions.
             controls: alpha, detail, weights, masks, preserve_color, size; see
                 `model.controls.Controls`.
 
@@ -201,7 +201,7 @@ class Stylizer:
         """
         styles = [styles] if isinstance(styles, Style) else list(styles)
         painting = Painting.plan(content, len(styles), Controls(**controls))
-        [painted] = self.paint([painting], [styles], tile=tile, on_tile=on_tile)
+        [painted] = self.paint([painting], [styles], tile=tile, on_part=on_part)
         result = painting.finish(painted)
         assert isinstance(result, Image.Image)  # of 8 bits
         return result
@@ -213,14 +213,14 @@ class Stylizer:
         styles: Sequence[Sequence[Style]],
         *,
         tile: int | None = None,
-        on_tile: OnTile = lambda done, total: None,
+        on_part: OnPart = lambda done, total: None,
     ) -> list[np.ndarray]:
         """Return the painted pixels of paintings, each with styles of its own, for their `finish`.
 
         Args:
             paintings: one, or several of one size, which run through the networks as one batch.
             styles: those of each painting.
-            tile, on_tile: as for `stylize`; a batch is never painted in tiles, and tells nothing.
+            tile, on_part: as for `stylize`; a batch is never painted in tiles, and tells nothing.
 
         Returns:
             H x W x 3 of each painting's `pixels()`; uint8, or uint16 where its depth is 16.
@@ -242,12 +242,12 @@ class Stylizer:
         if len(paintings) > 1:
             painted = self._paint_whole(pixels, transfers, lambda done, total: None)
         else:
-            painted = [self._paint_one(pixels[0], transfers[0], tile, on_tile)]
+            painted = [self._paint_one(pixels[0], transfers[0], tile, on_part)]
         self._memory.release_after(pixels[0].shape)
         return painted
 
     def _paint_one(
-        self, pixels: np.ndarray, transfer: Transfer, tile: int | None, on_tile: OnTile
+        self, pixels: np.ndarray, transfer: Transfer, tile: int | None, on_part: OnPart
     ) -> np.ndarray:
         """Paint at once, or in tiles if the memory does not suffice."""
         if tile is not None:
@@ -258,40 +258,42 @@ class Stylizer:
             sides = [TILE, TILE // 2]
         for side in sides[:-1]:
             try:
-                return self._paint_in(side, pixels, transfer, on_tile)
+                return self._paint_in(side, pixels, transfer, on_part)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
         with within_memory(self.device):
-            return self._paint_in(sides[-1], pixels, transfer, on_tile)
+            return self._paint_in(sides[-1], pixels, transfer, on_part)
 
     def _paint_in(
-        self, side: int, pixels: np.ndarray, transfer: Transfer, on_tile: OnTile
+        self, side: int, pixels: np.ndarray, transfer: Transfer, on_part: OnPart
     ) -> np.ndarray:
         """Paint in tiles of `side` pixels, or a picture that is no larger at once."""
         if max(pixels.shape) <= side:
-            return self._paint_whole([pixels], [transfer], on_tile)[0]
+            return self._paint_whole([pixels], [transfer], on_part)[0]
         return stylize_tiles(
             pixels,
             transfer,
             tile=side,
             halo=self.decoder.halo,
             encode=self._contents.encode,
-            on_tile=on_tile,
+            on_part=on_part,
         )
 
     def _paint_whole(
-        self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer], on_tile: OnTile
+        self, pixels: Sequence[np.ndarray], transfers: Sequence[Transfer], on_part: OnPart
     ) -> list[np.ndarray]:
         """Encode contents as one batch, and paint them one by one: each by weights of its own."""
         painted = []
         contents = self._contents.encode_each(pixels)
         for (image, taps), transfer in zip(contents, transfers, strict=True):
-            own = [measure(image, taps, region) for region in transfer.measured]
-            on_tile(1, 2)
+            own, total = [], len(transfer.measured) + 1
+            for done, region in enumerate(transfer.measured, 1):
+                own.append(measure(image, taps, region))
+                on_part(done, total)
             result = transfer.paint(image, taps, transfer.conditions(own))
             painted.append(to_pixels(result, transfer.depth))
-            on_tile(2, 2)
+            on_part(total, total)
         return painted
 
     def _prepare(self, network: Network) -> Network:

@@ -26,9 +26,9 @@ from model.style import CHANNELS, Style
 # The encoder's halo, in positions of relu4_1. What a position sees reaches 30 pixels beyond its own
 # 8x8: 2 convolutions at full size, 2 at a half, 4 at a quarter and 1 at an eighth, 2 + 4 + 16 + 8.
 HALO = 4
-# Called after each tile with how many are done and how many there are, both passes counted; an
-# error that it raises ends the work.
-OnTile = Callable[[int, int], None]
+# Called after each part of the work with how many are done and how many there are; an error that it
+# raises ends the work.
+OnPart = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def stylize_tiles(
     tile: int,
     halo: int,
     encode: Callable[[np.ndarray], tuple[Tensor, Sequence[Tensor]]],
-    on_tile: OnTile,
+    on_part: OnPart,
 ) -> np.ndarray:
     """Stylize a picture tile by tile.
 
@@ -162,7 +162,7 @@ def stylize_tiles(
         tile: side of a tile in pixels; its halo comes on top.
         halo: the decoder's halo, in positions of relu4_1.
         encode: pixels to 1 x 3 x H x W and its features.
-        on_tile: hears of the progress.
+        on_part: hears of the progress; a part is a tile, in each of the passes.
 
     Returns:
         H x W x 3, uint8 or uint16.
@@ -184,12 +184,12 @@ def stylize_tiles(
         image, taps = look(part)
         for own, region in zip(running, work.measured, strict=True):
             own.add(image, taps, None if region is None else part.of(region, STRIDE))
-        on_tile(done + 1, 2 * len(parts))
+        on_part(done + 1, 2 * len(parts))
     conditions = work.conditions([own.result() for own in running])
     painted = np.empty(pixels.shape, np.uint8 if work.depth == 8 else np.uint16)
     for done, part in enumerate(parts):
         inner = part.grown(halo, height, width)
         decoded = to_pixels(work.paint(*look(inner), conditions, inner), work.depth)
         painted[part.slices()] = decoded[part.within(inner).slices()]
-        on_tile(len(parts) + done + 1, 2 * len(parts))
+        on_part(len(parts) + done + 1, 2 * len(parts))
     return painted

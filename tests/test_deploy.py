@@ -250,7 +250,7 @@ def test_a_client_with_many_connections_leaves_room_to_others(proxy):
         address = proxy.base_url.host, proxy.base_url.port
         return socket.create_connection(address, timeout=10, source_address=(source, 0))
 
-    head = b"POST /v1/styles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    head = b"PATCH /v1/styles/any HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
     with ExitStack() as stack:
         for _ in range(60):  # half-sent bodies: 40 wait, the others are refused
             stack.enter_context(closing(connect("127.0.0.2"))).sendall(head)

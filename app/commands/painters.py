@@ -25,12 +25,14 @@ from model.recipe import digest
 from model.runtime import choose_device, choose_precision, pictures_at_once
 from model.style import Style
 from model.stylizer import Stylizer
-from model.tiling import OnTile
+from model.tiling import OnPart
 from model.weights import bundled, checksum, load_style_network
 
 # Where several contents at once are faster than one after the other. A CPU is busy with one: there
 # a folder of photographs in batches reached 0.96 to 1.01 of the rate of single ones.
 BATCHING_DEVICES = {"cuda"}
+# A picture that takes more seconds has a progress bar.
+BAR_DELAY = 2.0
 # A content, and the number of its style, or None for all of them mixed.
 Work = tuple[Image.Image, int | None]
 
@@ -97,8 +99,8 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
             Painting.plan(content, len(own), controls)
             for (content, _), own in zip(works, chosen, strict=True)
         ]
-        with tile_bar() as on_tile:
-            painted = stylizer.paint(plans, chosen, on_tile=on_tile)
+        with part_bar() as on_part:
+            painted = stylizer.paint(plans, chosen, on_part=on_part)
         return [plan.finish(pixels) for plan, pixels in zip(plans, painted, strict=True)]
 
     def at_once(size: tuple[int, int]) -> int:
@@ -139,19 +141,17 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
 
 
 @contextmanager
-def tile_bar() -> Iterator[OnTile]:
-    """Yield a callback that shows a progress bar if a picture is painted in several tiles."""
+def part_bar() -> Iterator[OnPart]:
+    """Yield a callback that shows a progress bar if a picture takes long."""
     bars: list[tqdm[NoReturn]] = []
 
-    def on_tile(done: int, total: int) -> None:
-        if total == 2:  # one tile
-            return
+    def on_part(done: int, total: int) -> None:
         if not bars:
-            bars.append(tqdm(total=total, unit="tile", leave=False))
+            bars.append(tqdm(total=total, unit="part", leave=False, delay=BAR_DELAY))
         bars[0].update(done - bars[0].n)
 
     try:
-        yield on_tile
+        yield on_part
     finally:
         for bar in bars:
             bar.close()

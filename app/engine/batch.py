@@ -24,8 +24,8 @@ def paint_all(
 ) -> list[Result | Exception]:
     """Return the result of each of several jobs of one size, or the exception that it raised.
 
-    `pause` is called between styles that are encoded, passes over tiles, and steps of a refinement:
-    what else the model has to do can be done then.
+    `pause` is called between styles that are encoded, parts of a picture, and steps of a
+    refinement: what else the model has to do can be done then.
     """
     for status in statuses:
         status.enter("painting")
@@ -83,14 +83,14 @@ def paint(
         return []
     jobs, statuses, encoded = zip(*work, strict=True)
 
-    def on_tile(done: int, total: int) -> None:
+    def on_part(done: int, total: int) -> None:
         if statuses[0].gone.is_set():
             raise AbandonedError
         pause()
 
     try:
         pixels = stylizer.paint(
-            [job.painting for job in jobs], [each.styles for each in encoded], on_tile=on_tile
+            [job.painting for job in jobs], [each.styles for each in encoded], on_part=on_part
         )
     except Exception as error:
         if len(work) == 1:

@@ -51,7 +51,7 @@ class ProcessEngine:
     It never waits for a batch to fill. Jobs start in the order in which they were queued, except
     that smaller ones pass larger ones for a while, and that those join a batch which have the size
     of the job whose turn it is. A job that is being painted lets much smaller ones pass between its
-    styles, passes over tiles and steps of refinement, for half of the time.
+    styles, its parts and its steps of refinement, for half of the time.
 
     Attributes:
         stylizer: the model.

@@ -138,11 +138,15 @@ def test_progress_is_told_and_an_error_from_it_ends_the_work(stylizer, style):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stylizer.stylize(noise(160, 100), style, tile=64, on_tile=listen)
+        stylizer.stylize(noise(160, 100), style, tile=64, on_part=listen)
     assert told == [(n, 12) for n in range(1, 8)]
     told.clear()
-    stylizer.stylize(noise(40, 30), style, on_tile=listen)
+    stylizer.stylize(noise(40, 30), style, on_part=listen)
     assert told == [(1, 2), (2, 2)]
+    told.clear()
+    halves = [Image.new("L", (40, 30), shade) for shade in (255, 128)]
+    stylizer.stylize(noise(40, 30), [style, style], masks=halves, on_part=listen)
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_tile_has_a_least_size(stylizer, style):
