@@ -147,10 +147,10 @@ def test_contents_that_do_not_fit_the_memory_together_are_painted_one_by_one(
     write_two_sizes()
     whole = Stylizer._paint_whole
 
-    def narrow(self: Stylizer, pixels: Sequence[Any], transfers: Sequence[Any]) -> Any:
+    def narrow(self: Stylizer, pixels: Sequence[Any], *rest: Any) -> Any:
         if len(pixels) > 1:
             raise RuntimeError("out of memory")
-        return whole(self, pixels, transfers)
+        return whole(self, pixels, *rest)
 
     monkeypatch.setattr(Stylizer, "_paint_whole", narrow)
     assert stylize("photos", "a.png", "-o", "out") == 0
