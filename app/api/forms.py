@@ -72,8 +72,8 @@ class StylizeForm(BaseModel):
         DEFAULT_STYLE_SIZE,
         ge=MIN_STYLE_SIZE,
         le=MAX_STYLE_SIZE,
-        description="Shorter side at which the style is seen: the brush size. A practised style "
-        "has its own.",
+        description="Shorter side at which the style is seen: the brush size. At another one than "
+        "the default a practised style goes by its picture.",
     )
     refine: float = Field(
         0,

@@ -72,7 +72,8 @@ def add_styling(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_STYLE_SIZE,
         help="brush size: the shorter side at which styles are seen, "
-        f"{MIN_STYLE_SIZE} to {MAX_STYLE_SIZE} (default {DEFAULT_STYLE_SIZE})",
+        f"{MIN_STYLE_SIZE} to {MAX_STYLE_SIZE} (default {DEFAULT_STYLE_SIZE}; at another one a "
+        "practised style goes by its picture)",
     )
     add_optimization(parser)
 

@@ -37,7 +37,7 @@ from app.library.schema import (
     statistics_table,
     styles_table,
 )
-from model.controls import fit_saved_style
+from model.controls import DEFAULT_STYLE_SIZE, fit_saved_style
 from model.errors import ParameterError
 from model.images import encode_image, read_image
 
@@ -231,7 +231,8 @@ class StyleLibrary:
     def encoded(self, id: str, style_size: int, weights: str) -> Style | None:
         """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
 
-        A style that was practised with these weights is that, at every size.
+        A style that was practised with these weights is that at the default size. A request for
+        another one wants larger or smaller strokes, which only the picture can give.
 
         Args:
             id: the style's id.
@@ -243,7 +244,9 @@ class StyleLibrary:
         joined = styles_table.outerjoin(
             own, sql.and_(own.c.style == number, own.c.weights == weights)
         ).outerjoin(table, sql.and_(*same, table.c.encoder == weights))
-        column = sql.func.coalesce(own.c.file, table.c.statistics)
+        column: sql.ColumnElement[bytes] = table.c.statistics
+        if style_size == DEFAULT_STYLE_SIZE:
+            column = sql.func.coalesce(own.c.file, column)
         row = require_row(self._row(has_id(id), column, source=joined), id)
         try:
             return read_style(row[0])

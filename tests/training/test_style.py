@@ -67,6 +67,13 @@ def test_the_file_is_a_style_everywhere(capsys, stylizer):
     assert adain(["styles", "add", "painting.adain"]) == 0
     assert adain(["stylize", "content.png", "--saved", "painting", "-o", "saved.png"]) == 0
     assert difference(read_image("saved.png"), expected) == 0
+    # Strokes of another size are those of the picture.
+    small = stylizer.encode_style(read_image(style.picture), style_size=64)
+    for source in (["painting.adain"], ["--saved", "painting"]):
+        asked = ["stylize", "content.png", *source, "--style-size", "64", "-o", "small.png"]
+        assert adain(asked) == 0
+        assert difference(read_image("small.png"), stylizer.stylize(photo(), small)) == 0
+        Path("small.png").unlink()
     sheet = read_image("painting.run/sheet.png")
     assert sheet.width == 3 * 256 + 2 * 4
 

@@ -341,13 +341,21 @@ def test_a_practised_style_is_sent_with_a_request(library, stylizer, practised):
     expect(stylizer, practised, response)
 
 
-def test_a_practised_style_is_saved_and_is_the_same_at_every_size(library, stylizer, practised):
+def test_a_practised_style_is_saved_and_goes_by_its_picture_at_another_size(
+    library, stylizer, practised
+):
     style = saved(library, "Practised", practised.to_bytes())
     assert style["practised"]
     assert library.get(f"{URL}/{style['id']}").json() == style
     assert library.get(URL).json()["styles"][-1] == style
-    for style_size in ("64", "200"):
-        expect(stylizer, practised, stylize(library, style["id"], style_size=style_size))
+    expect(stylizer, practised, stylize(library, style["id"], style_size="512"))
+    file = {"content": encoded(photo()), "style": ("painting.adain", practised.to_bytes())}
+    small = stylizer.encode_style(painting(), style_size=64)
+    for response in (
+        stylize(library, style["id"], style_size="64"),
+        library.post("/v1/stylize", files=file, data={"style_size": "64"}),
+    ):
+        expect(stylizer, small, response)
     thumbnail = read_image(library.get(style["thumbnail"]).content)
     assert difference(thumbnail, painting()) < 20
     assert not saved(library)["practised"]
@@ -357,8 +365,9 @@ def test_a_practised_style_is_saved_and_is_the_same_at_every_size(library, styli
 def test_a_practised_style_is_refined_towards_its_picture(serve, tmp_path, practised):
     with serve(data_dir=tmp_path, max_refine_seconds=1) as client:
         style = saved(client, "Practised", practised.to_bytes())
-        refined = picture(stylize(client, style["id"], refine="0.2"))
-        assert difference(refined, picture(stylize(client, style["id"]))) > 0
+        refined = picture(stylize(client, style["id"], style_size="512", refine="0.2"))
+        once = picture(stylize(client, style["id"], style_size="512"))
+        assert difference(refined, once) > 0
 
 
 @pytest.mark.parametrize(
@@ -390,8 +399,8 @@ def test_other_weights_go_by_the_picture_of_a_practised_style(
 ):
     key = saved(library, "Practised", practised.to_bytes())["id"]
     own = StyleLibrary(Database(None, tmp_path), 100)
-    assert own.encoded(key, 64, stylizer.fingerprint).to_bytes() == practised.to_bytes()
-    assert own.encoded(key, 64, "0" * 64) is None
+    assert own.encoded(key, 512, stylizer.fingerprint).to_bytes() == practised.to_bytes()
+    assert own.encoded(key, 512, "0" * 64) is None
     assert difference(own.picture(key), painting()) == 0
     library.delete(f"{URL}/{key}")
     with pytest.raises(ServiceError, match="no style"):

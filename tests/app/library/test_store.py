@@ -200,8 +200,9 @@ def test_a_starter_that_is_practised_is_so_in_a_new_library(url, open_library):
     library = open_library(url, starters=lambda: begun)
     first, second = library.page(10)
     assert (first.practised, second.practised) == (True, False)
-    assert library.encoded(first.id, 64, WEIGHTS).to_bytes() == practised.to_bytes()
-    assert library.encoded(second.id, 64, WEIGHTS) is None
+    assert library.encoded(first.id, 512, WEIGHTS).to_bytes() == practised.to_bytes()
+    assert library.encoded(first.id, 64, WEIGHTS) is None
+    assert library.encoded(second.id, 512, WEIGHTS) is None
 
 
 def test_a_new_library_has_the_starters_and_deleted_ones_stay_deleted(url, open_library):
