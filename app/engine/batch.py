@@ -29,7 +29,10 @@ def paint_all(
     """
     for status in statuses:
         status.enter("painting")
-    encoded = [encode_styles(stylizer, job, pause) for job in jobs]
+    encoded = [
+        encode_styles(stylizer, job, status, pause)
+        for job, status in zip(jobs, statuses, strict=True)
+    ]
     good = [
         (job, status, styles)
         for job, status, styles in zip(jobs, statuses, encoded, strict=True)
@@ -51,14 +54,16 @@ class EncodedStyles:
 
 
 def encode_styles(
-    stylizer: Stylizer, job: Job, pause: Callable[[], None]
+    stylizer: Stylizer, job: Job, status: JobStatus, pause: Callable[[], None]
 ) -> EncodedStyles | Exception:
-    """Encode the styles of a job that are pictures."""
+    """Encode the styles of a job that are pictures, while someone waits for it."""
     styles, seconds = [], 0.0
     for style in job.styles:
         if isinstance(style, Style):
             styles.append(style)
             continue
+        if status.gone.is_set():
+            return AbandonedError()
         started = time.perf_counter()
         try:
             styles.append(stylizer.encode_style(style, style_size=job.style_size))

@@ -87,6 +87,14 @@ def test_styles_that_are_not_known_are_computed_and_returned(stylizer, style):
     assert new.style_seconds > known.style_seconds
 
 
+def test_no_style_is_encoded_for_who_has_gone(stylizer, batches):
+    job = Job(Painting.plan(photo(), 2), [photo(seed=1), photo(seed=2)], 64)
+    status = JobStatus()
+    [result] = batch.paint_all(stylizer, [job], [status], status.gone.set)
+    assert isinstance(result, batch.AbandonedError)
+    assert batches == [1]
+
+
 def test_a_batch_of_which_nothing_is_left(stylizer, style, batches):
     [result] = paint_all(stylizer, [Job(plain_job(style).painting, [photo()], style_size=1)])
     assert isinstance(result, ParameterError)
