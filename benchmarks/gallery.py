@@ -2,9 +2,11 @@
 
     python -m benchmarks.gallery -o docs/gallery.jpg
     python -m benchmarks.gallery -o docs/quality.jpg --before FOLDER
+    python -m benchmarks.gallery -o docs/practised.jpg --practised
     python -m benchmarks.gallery -o docs/detail.jpg --details -1 -0.5 0 0.5 1
 
 With --before, what the weights in that folder make stands left of what the others make. With
+--practised, what is made of a style's picture stands left of what the practised style makes. With
 --details, each row is one content in one style, with more and more of the content kept.
 
 The contents come with scikit-image: astronaut (NASA, public domain), chelsea (Stefan van der Walt,
@@ -21,6 +23,7 @@ from PIL import Image, ImageOps
 
 from app.starter import PAINTINGS, starters
 from model import Stylizer, read_image
+from model.style import Style
 from training.sheet import make_sheet, tile
 
 STYLES = ("night-brush", "sunset-glass", "waves-woodcut", "town-hatching")
@@ -28,22 +31,20 @@ CONTENTS = ("chelsea", "astronaut", "coffee", "rocket")
 
 
 def compare(
-    before: Stylizer,
-    after: Stylizer,
     contents: Sequence[Image.Image],
     styles: Sequence[Image.Image],
+    ways: Sequence[Sequence[tuple[Stylizer, Style]]],
     cell: int,
 ) -> Image.Image:
-    """Return a grid: contents down the left, and under each style what two stylizers make of it."""
+    """Return a grid: contents down the left, and under each style what two ways make of it."""
     header: list[Image.Image | None] = [None]
     squares = [ImageOps.fit(content, (cell, cell)) for content in contents]
     rows: list[list[Image.Image | None]] = [[square] for square in squares]
-    for style in styles:
-        header += [style, None]
-        for stylizer in (before, after):
-            statistics = stylizer.encode_style(style)
+    for picture, pair in zip(styles, ways, strict=True):
+        header += [picture, None]
+        for stylizer, style in pair:
             for row, square in zip(rows, squares, strict=True):
-                row.append(stylizer.stylize(square, statistics))
+                row.append(stylizer.stylize(square, style))
     return tile([header, *rows], cell)
 
 
@@ -79,19 +80,28 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--decoder", type=Path, help="weights in place of the bundled ones")
     parser.add_argument("--before", type=Path, help="folder of an encoder and a decoder")
+    parser.add_argument("--practised", action="store_true", help="beside the practised styles")
     parser.add_argument(
         "--details", type=float, nargs="+", help="values from -1 to 1, a column each"
     )
     args = parser.parse_args()
     contents = skimage_pictures()
     painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
-    styles = [read_image(painted[f"{name}.webp"].file) for name in STYLES]
+    chosen = [painted[f"{name}.webp"] for name in STYLES]
+    styles = [read_image(each.file) for each in chosen]
     stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)
     if args.before:
         before = Stylizer.load(
             encoder=args.before / "encoder.safetensors", decoder=args.before / "decoder.safetensors"
         )
-        sheet = compare(before, stylizer, contents, styles, cell=224)
+        both = (before, stylizer)
+        ways = [[(each, each.encode_style(style)) for each in both] for style in styles]
+        sheet = compare(contents, styles, ways, cell=224)
+    elif args.practised:
+        practised = [Style.from_bytes(each.practised or b"") for each in chosen]
+        pairs = zip(map(stylizer.encode_style, styles), practised, strict=True)
+        ways = [[(stylizer, style) for style in pair] for pair in pairs]
+        sheet = compare(contents, styles, ways, cell=224)
     elif args.details:
         sheet = show_details(stylizer, contents, styles, args.details, cell=256)
     else:
