@@ -1,11 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the note in a style's file, without torch."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # The suffix of files that hold a practised style.
 STYLE_SUFFIX = ".adain"
@@ -30,3 +32,16 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one step."""
     with replacing(path) as partial:
         partial.write_bytes(data)
+
+
+def read_note(data: bytes) -> dict[str, Any]:
+    """Return the note in the header of a safetensors file, which `load` passes over.
+
+    Raises:
+        ValueError, KeyError, TypeError, RecursionError: there is none.
+    """
+    length = int.from_bytes(data[:8], "little")
+    note = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["note"])
+    if not isinstance(note, dict):
+        raise ValueError("its note is not an object")
+    return note

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from model.adain import ChannelStatistics, channel_statistics
 from model.color import ColorMoments, color_moments
 from model.errors import ParameterError
+from model.files import read_note
 from model.runtime import moved
 
 # The version of the format that styles are stored in; other versions are refused.
@@ -257,19 +258,6 @@ def measure(image: Tensor, taps: Sequence[Tensor], region: Tensor | None = None)
         here = None if region is None else F.avg_pool2d(region, 2**level)
         statistics.append(channel_statistics(features, here))
     return Style(tuple(statistics), color_moments(image, region))
-
-
-def read_note(data: bytes) -> dict[str, Any]:
-    """Return the note in the header of a safetensors file, which `load` passes over.
-
-    Raises:
-        ValueError, KeyError, TypeError, RecursionError: there is none.
-    """
-    length = int.from_bytes(data[:8], "little")
-    note = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["note"])
-    if not isinstance(note, dict):
-        raise ValueError("its note is not an object")
-    return note
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:

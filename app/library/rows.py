@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import ServiceError
 from app.library.names import name_key
 from app.library.schema import practised_table, styles_table
+from model.files import read_note
 from model.images import encode_image, flatten
 from model.scaling import resize_longest
 
@@ -77,11 +78,13 @@ def new_row(name: str, file: bytes, picture: Image.Image) -> sql.Insert:
     )
 
 
-def insert_style(connection: sql.Connection, row: sql.Insert, practised: Style | None) -> int:
-    """Insert a style, and what it is practised as; return its number."""
+def insert_style(connection: sql.Connection, row: sql.Insert, practised: bytes | None) -> int:
+    """Insert a style, and the file that it is practised as; return its number."""
     number: int = connection.execute(row.returning(styles_table.c.number)).scalar_one()
     if practised is not None:
-        more = {"style": number, "weights": practised.weights, "file": practised.to_bytes()}
+        # The note says it without torch, which takes seconds: a new library has practised starters.
+        weights = read_note(practised)["weights"]
+        more = {"style": number, "weights": weights, "file": practised}
         connection.execute(practised_table.insert().values(more))
     return number
 

@@ -138,7 +138,7 @@ class StyleLibrary:
             if version is None and starters is not None:
                 connection.execute(library_table.insert().values(version=SCHEMA_VERSION))
                 for row, practised in starters:
-                    insert_style(connection, row, read_style(practised))
+                    insert_style(connection, row, practised)
                 return SCHEMA_VERSION
         return version
 
@@ -159,6 +159,7 @@ class StyleLibrary:
         fitted = fit_saved_style(picture)
         file = encode_image(fitted, "png")
         row = new_row(name, file, fitted)
+        practised_file = None if practised is None else practised.to_bytes()
         with refusing_taken(name), self.database.write() as connection:
             count = connection.scalar(sql.select(sql.func.count()).select_from(styles_table)) or 0
             if count >= self.capacity:
@@ -169,7 +170,7 @@ class StyleLibrary:
                     limit=self.capacity,
                     value=count,
                 )
-            number = insert_style(connection, row, practised)
+            number = insert_style(connection, row, practised_file)
             listed = sql.select(*LISTED).select_from(LISTED_FROM)
             return to_saved_style(
                 connection.execute(listed.where(styles_table.c.number == number)).one()

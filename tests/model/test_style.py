@@ -11,7 +11,8 @@ from safetensors.torch import save
 from model.adain import channel_statistics
 from model.color import color_moments
 from model.errors import ParameterError
-from model.style import HEAD_BYTES, Change, Style, is_style_file, measure, mix, read_note
+from model.files import read_note
+from model.style import HEAD_BYTES, Change, Style, is_style_file, measure, mix
 from tests.pictures import (
     as_tensor,
     difference,

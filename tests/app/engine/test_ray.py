@@ -246,7 +246,7 @@ def test_replicas_of_the_service_share_a_library(ray_engines, tmp_path):
 def test_the_command_serves_and_finishes_what_it_accepted():
     """What is being painted, and what has yet to ask for the model: half of it comes later."""
     # Not compressed, it is more than gRPC lets pass by itself, as a request and as a job.
-    content = encoded(photo(1400, 1400), compress_level=0)
+    content = encoded(photo(1200, 1200), compress_level=0)
     assert len(content) > 4 * 2**20
     files = {"content": content, "style": encoded(painting())}
     with (
@@ -258,7 +258,9 @@ def test_the_command_serves_and_finishes_what_it_accepted():
         with closing(socket.create_connection(address, 60)) as connection:
             connection.sendall(message[: len(message) // 2])
             time.sleep(1)  # until the service has it
-            asked = threads.submit(httpx.post, server.url + URL, files=files, timeout=60)
+            asked = threads.submit(
+                httpx.post, server.url + URL, files=files, data={"style_size": "64"}, timeout=60
+            )
             wait(lambda: "adain_in_work 1.0" in httpx.get(f"{server.url}/metrics").text)
             stopped = threads.submit(server.stop)
             wait(lambda: httpx.get(f"{server.url}/readyz").status_code == 404)
