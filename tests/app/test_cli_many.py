@@ -341,7 +341,7 @@ def test_ctrl_c_says_what_was_done() -> None:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     said = re.match(rb"(\d+) painted, to out, in ", output)
     assert said, output
