@@ -128,6 +128,14 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> list[float
     return [weight / sum(scaled) for weight in scaled]
 
 
+def practice_applies(style_size: int) -> bool:
+    """Return whether a practised style is used as it is, and does not go by its picture.
+
+    Practising teaches strokes of one size; the picture gives those of any other.
+    """
+    return style_size == DEFAULT_STYLE_SIZE
+
+
 def fit_style(style: Image.Image, style_size: int) -> Image.Image:
     """Return a style with `style_size` pixels on the shorter side, RGB, or RGBA as it comes.
 

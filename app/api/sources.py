@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from app.decoding.readers import read_style
 from app.errors import ServiceError
 from app.service import Service
-from model.controls import DEFAULT_STYLE_SIZE, fit_style
+from model.controls import fit_style, practice_applies
 from model.errors import naming
 from model.recipe import DIGITS, digest
 from model.style import HEAD_BYTES, Style, is_style_file, read_style_file
@@ -115,8 +115,7 @@ class StyleReader:
         with naming(field):
             style = await run_in_threadpool(read_style_file, data, self._service.model.layout)
         picture = await self._decode(field, io.BytesIO(style.picture))
-        # Practising teaches strokes of one size; the picture gives those of any other.
-        known = style if self._style_size == DEFAULT_STYLE_SIZE else None
+        known = style if practice_applies(self._style_size) else None
         return StyleSource(known, picture, {"sha256": digest(data)})
 
     async def _decode(self, field: str, file: BinaryIO) -> Image.Image:

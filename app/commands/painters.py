@@ -19,7 +19,7 @@ from app.commands.sources import read_source
 from app.library.store import StyleLibrary
 from app.loading import load_library, load_stylizer
 from app.settings import Settings
-from model.controls import DEFAULT_STYLE_SIZE, Controls
+from model.controls import Controls, practice_applies
 from model.painting import Painting
 from model.recipe import digest
 from model.runtime import choose_device, choose_precision, pictures_at_once
@@ -89,7 +89,7 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
 
     styles = [
         style
-        if style and args.style_size == DEFAULT_STYLE_SIZE
+        if style and practice_applies(args.style_size)
         else stylizer.encode_style(picture, style_size=args.style_size)
         for style, picture in opened
     ]

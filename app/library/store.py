@@ -37,7 +37,7 @@ from app.library.schema import (
     statistics_table,
     styles_table,
 )
-from model.controls import DEFAULT_STYLE_SIZE, fit_saved_style
+from model.controls import fit_saved_style, practice_applies
 from model.errors import ParameterError
 from model.images import encode_image, read_image
 
@@ -232,8 +232,7 @@ class StyleLibrary:
     def encoded(self, id: str, style_size: int, weights: str) -> Style | None:
         """Return what `keep` was given last for these, or None: encode `picture`, and keep that.
 
-        A style that was practised with these weights is that at the default size. A request for
-        another one wants larger or smaller strokes, which only the picture can give.
+        A style that was practised with these weights is that, where `practice_applies`.
 
         Args:
             id: the style's id.
@@ -246,7 +245,7 @@ class StyleLibrary:
             own, sql.and_(own.c.style == number, own.c.weights == weights)
         ).outerjoin(table, sql.and_(*same, table.c.encoder == weights))
         column: sql.ColumnElement[bytes] = table.c.statistics
-        if style_size == DEFAULT_STYLE_SIZE:
+        if practice_applies(style_size):
             column = sql.func.coalesce(own.c.file, column)
         row = require_row(self._row(has_id(id), column, source=joined), id)
         try:
