@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import get_args
 
@@ -19,7 +19,6 @@ from model.optimization.descent import Budget, Optimizer
 from model.optimization.objective import LossWeights, Pooling, StyleBy
 from model.optimization.optimize import Initial, Optimization, optimize, refinement
 from model.painting import Painting
-from model.signals import stop_on_signals
 from model.stylizer import Stylizer
 
 STANDARD = Optimization()
@@ -147,18 +146,15 @@ def optimized(
     painting: Painting,
     styles: Sequence[Image.Image],
     optimization: Optimization,
+    stop: threading.Event,
 ) -> Image.Image | np.ndarray:
-    """Optimise to the end, with a bar.
+    """Optimise to the end or until it is to stop, with a bar.
 
     Raises:
-        Interrupted: Ctrl-C was pressed; the picture is that of the next step.
-        KeyboardInterrupt: it was pressed again, while that step lasted.
+        Interrupted: it was to stop; the picture is that of the step that it was in.
     """
     progress = None
-    with (
-        tqdm(total=100, unit="%", leave=False, bar_format=BAR) as bar,
-        stop_on_signals(signal.SIGINT) as stop,
-    ):
+    with tqdm(total=100, unit="%", leave=False, bar_format=BAR) as bar:
         for progress in optimize(stylizer, painting, styles, optimization):
             bar.set_postfix(
                 step=progress.step.number,

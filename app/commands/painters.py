@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Painter:
     """What paints the contents of a run.
 
     Attributes:
-        paint: from works whose contents have one size to their results.
+        paint: from works whose contents have one size to their results. Once the event is set, it
+            raises KeyboardInterrupt, at the latest after these.
         styles: what finds each style again, for recipes.
         controls: how the styles are used.
         weights: fingerprint of the model.
@@ -50,7 +52,7 @@ class Painter:
         at_once: how many contents of a size `paint` best takes at once.
     """
 
-    paint: Callable[[Sequence[Work]], list[Image.Image | np.ndarray]]
+    paint: Callable[[Sequence[Work], threading.Event], list[Image.Image | np.ndarray]]
     styles: Sequence[dict[str, str]]
     controls: Controls
     weights: str
@@ -79,11 +81,13 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
         pictures = [picture for _, picture in opened]
         pictures += [library.picture(library.find(name).id) for name in args.saved]
 
-        def optimize(works: Sequence[Work]) -> list[Image.Image | np.ndarray]:
+        def optimize(
+            works: Sequence[Work], stop: threading.Event
+        ) -> list[Image.Image | np.ndarray]:
             [(content, number)] = works
             chosen = pictures if number is None else [pictures[number]]
             plan = Painting.plan(content, len(chosen), controls)
-            return [optimized(stylizer, plan, chosen, optimization)]
+            return [optimized(stylizer, plan, chosen, optimization, stop)]
 
         return Painter(optimize, named, controls, stylizer.fingerprint, stylizer.device)
 
@@ -95,13 +99,13 @@ def painter(args: argparse.Namespace, settings: Settings) -> Painter:
     ]
     styles += [encode_saved(name, args.style_size, library, stylizer) for name in args.saved]
 
-    def transfer(works: Sequence[Work]) -> list[Image.Image | np.ndarray]:
+    def transfer(works: Sequence[Work], stop: threading.Event) -> list[Image.Image | np.ndarray]:
         chosen = [styles if number is None else [styles[number]] for _, number in works]
         plans = [
             Painting.plan(content, len(own), controls)
             for (content, _), own in zip(works, chosen, strict=True)
         ]
-        with part_bar() as on_part:
+        with part_bar(stop) as on_part:
             painted = stylizer.paint(plans, chosen, on_part=on_part)
         return [plan.finish(pixels) for plan, pixels in zip(plans, painted, strict=True)]
 
@@ -134,7 +138,7 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
     network.to(device, choose_precision(settings.precision, device))
     network.eval().to(memory_format=torch.channels_last)
 
-    def paint(works: Sequence[Work]) -> list[Image.Image | np.ndarray]:
+    def paint(works: Sequence[Work], _: threading.Event) -> list[Image.Image | np.ndarray]:
         plans = [Painting.plan(content, len(args.style_name), controls) for content, _ in works]
         return [plan.finish(network.paint(plan)) for plan in plans]
 
@@ -143,11 +147,13 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
 
 
 @contextmanager
-def part_bar() -> Iterator[OnPart]:
-    """Yield a callback that shows a progress bar if a picture takes long."""
+def part_bar(stop: threading.Event) -> Iterator[OnPart]:
+    """Yield a callback that shows a progress bar if a picture takes long, and ends it on `stop`."""
     bars: list[tqdm[NoReturn]] = []
 
     def on_part(done: int, total: int) -> None:
+        if stop.is_set() and done < total:
+            raise KeyboardInterrupt
         if not bars:
             bars.append(tqdm(total=total, unit="part", leave=False, delay=BAR_DELAY))
         bars[0].update(done - bars[0].n)

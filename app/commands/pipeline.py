@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -69,9 +70,10 @@ class Pipeline:
         settings: Settings,
         report: Report,
         sheet: ContactSheet | None,
+        stop: threading.Event,
     ) -> None:
         self._args, self._painter, self._settings = args, painter, settings
-        self._report, self._sheet = report, sheet
+        self._report, self._sheet, self._stop = report, sheet, stop
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: deque[Future[None]] = deque()
@@ -93,10 +95,12 @@ class Pipeline:
         a picture are reported, and the next one follows.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed; results that were painted are written.
+            KeyboardInterrupt: it is to stop; results that were painted are written.
         """
         batch: Batch = []
         for task, content in self._read_all(tasks):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
             if content is None:
                 yield task
                 continue
@@ -176,7 +180,8 @@ class Pipeline:
         task, content = batch[0]
         try:
             with naming(task.content):
-                return self._painter.paint([(each.picture, own.style) for own, each in batch])
+                works = [(each.picture, own.style) for own, each in batch]
+                return self._painter.paint(works, self._stop)
         except Interrupted as error:
             self._submit(task, content, error.picture, time.monotonic() - started)
             raise

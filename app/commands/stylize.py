@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,7 +23,7 @@ from app.commands.outputs import (
     is_many,
     plan,
 )
-from app.commands.painters import Painter, painter
+from app.commands.painters import painter
 from app.commands.pipeline import Pipeline
 from app.commands.reports import Report
 from app.commands.sources import CLIPBOARD, stem_of
@@ -29,6 +31,7 @@ from app.settings import Settings
 from model.errors import ParameterError
 from model.formats import DEPTHS, WRITE_FORMATS, canonical_format, check_depth, format_of
 from model.images import DEFAULT_QUALITY
+from model.signals import stop_on_signals
 
 EXAMPLES = """examples:
   adain stylize photo.heic painting.jpg -o result.jpg
@@ -123,28 +126,23 @@ def run(args: argparse.Namespace) -> int:
     sheet = None if args.sheet is None else ContactSheet()
     loaded = painter(args, settings)
     report = Report(as_json=args.json, listed=not many)
-    pipeline = Pipeline(args, loaded, settings, report, sheet)
-    interrupted = paint_all(tasks, loaded, pipeline, report, bar=many and not args.json)
+    with stop_on_signals(signal.SIGINT) as stop:
+        pipeline = Pipeline(args, loaded, settings, report, sheet, stop)
+        paint_all(tasks, pipeline, bar=many and not args.json)
     if sheet is not None:
         sheet.sort()
         sheet.write(args.sheet)
     code = report.end(str(args.output or DEFAULT_FOLDER) if many else None)
-    if interrupted:
+    if stop.is_set():
         raise KeyboardInterrupt
     return code
 
 
-def paint_all(
-    tasks: list[Task], painter: Painter, pipeline: Pipeline, report: Report, *, bar: bool
-) -> bool:
-    """Paint until all is done, or until Ctrl-C; return whether that came."""
-    try:
-        with pipeline:
-            for _ in tqdm(pipeline.run(tasks), total=len(tasks), unit="picture", disable=not bar):
-                pass
-    except KeyboardInterrupt:
-        return True
-    return False
+def paint_all(tasks: list[Task], pipeline: Pipeline, *, bar: bool) -> None:
+    """Paint until all is done, or until Ctrl-C."""
+    with suppress(KeyboardInterrupt), pipeline:
+        for _ in tqdm(pipeline.run(tasks), total=len(tasks), unit="picture", disable=not bar):
+            pass
 
 
 def style_names(args: argparse.Namespace) -> list[str]:

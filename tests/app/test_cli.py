@@ -391,6 +391,23 @@ def test_ctrl_c_keeps_the_picture_so_far(folder):
 
 
 @pytest.mark.slow
+def test_ctrl_c_ends_a_large_picture_in_its_middle(folder):
+    Path("large.png").write_bytes(encoded(photo(3000, 3000)))
+    command = [Path(sys.executable).with_name("adain"), "stylize", "large.png", "style.png"]
+    command += ["--style-size", "64", "-o", "out.png"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    shown = b""
+    while b"part" not in shown:
+        assert process.poll() is None, shown.decode()
+        shown += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.endswith(b"adain: interrupted\n")
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.slow
 def test_explain_paints_a_figure(capsys):
     assert main(["explain", "style.png", "--size", "64", "--steps", "2"]) == 0
     assert capsys.readouterr().out == "style-explained.png\n"
