@@ -1,4 +1,4 @@
-"""AdaIN beside what it descends from: optimisation, and networks of a few styles.
+"""AdaIN, at sight and practised, beside what it descends from: optimisation.
 
     python -m benchmarks.methods [-o docs] [--sizes 256 512] [--pairs 4 2]
 
@@ -6,7 +6,7 @@ Each content in one style by every method, with the losses that optimisation min
 structure term; means over the pairs. Prints a Markdown table, and writes to the folder, for each
 size, methods-SIZE.png (the style loss against time, of the first pair) and methods-SIZE.jpg (a
 content, its style, and the results in the table's order). Without --content and --style these are
-scikit-image's pictures and starter styles; see `benchmarks.gallery`.
+scikit-image's pictures and starter styles (see `benchmarks.gallery`), which are practised.
 """
 
 from __future__ import annotations
@@ -30,17 +30,15 @@ from benchmarks.limit import seconds_of
 from model import Stylizer, read_image
 from model.formats import list_pictures
 from model.images import flatten
-from model.networks.style_network import StyleNetwork
 from model.optimization.descent import HISTORY, Budget
 from model.optimization.optimize import Optimization, build_objective, optimize, refinement
 from model.painting import Painting
 from model.pixels import to_tensor
-from model.runtime import choose_device, choose_precision
-from model.weights import bundled, load_style_network
+from model.style import Style
 from training.metrics import structure, tensor
 from training.sheet import tile
 
-ADAIN, NETWORK = "AdaIN", "network"
+ADAIN, PRACTISED = "AdaIN", "AdaIN, practised"
 # The paper's optimisation learns the pixels, from the content as it is; ours a pyramid, from the
 # content in the style's colours.
 REFINED, PAPER, OURS = "AdaIN, refined", "pixels, from the content", "pyramid, recolored"
@@ -88,22 +86,17 @@ class Pair:
         alike = structure(tensor(self.painting.content), tensor(image))
         return Result(method, seconds, losses.content.item(), losses.style.item(), alike, image)
 
-    def adain(self) -> Result:
+    def predicted(self) -> Result:
+        """Paint in one pass, as the style's statistics predict."""
+        return self.adain(ADAIN, self.stylizer.encode_style(self.style, style_size=self.side))
+
+    def adain(self, method: str, known: Style) -> Result:
         """Paint in one pass."""
-        known = self.stylizer.encode_style(self.style, style_size=self.side)
         self.stylizer.paint([self.painting], [[known]])  # warm-up
         started = time.perf_counter()
         [painted] = self.stylizer.paint([self.painting], [[known]])
         seconds = time.perf_counter() - started
-        return self.judge(ADAIN, seconds, self.painting.finish(painted))
-
-    def network(self, network: StyleNetwork) -> Result:
-        """Paint by a network that knows the style."""
-        network.paint(self.painting)
-        started = time.perf_counter()
-        painted = network.paint(self.painting)
-        seconds = time.perf_counter() - started
-        return self.judge(NETWORK, seconds, self.painting.finish(painted))
+        return self.judge(method, seconds, self.painting.finish(painted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +131,12 @@ def follow(
 
 
 def run(
-    pair: Pair, network: StyleNetwork | None, steps: Sequence[int], seconds: Sequence[float]
+    pair: Pair, practised: Style | None, steps: Sequence[int], seconds: Sequence[float]
 ) -> tuple[list[Result], dict[str, Curve]]:
     """Return all results for a pair, and the curves by what they start from."""
-    results = [pair.adain()]
-    if network is not None:
-        results.append(pair.network(network))
+    results = [pair.predicted()]
+    if practised is not None:
+        results.append(pair.adain(PRACTISED, practised))
     paper = Optimization(
         initial="content", levels=1, budget=Budget(steps=max(steps)), style_size=pair.side
     )
@@ -195,8 +188,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="+", default=[1, 5, 20])
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
-    stylizer, network = Stylizer.load(), load_network()
-    contents, styles = read_pictures(args.content, args.style)
+    stylizer = Stylizer.load()
+    contents, styles, practised = read_pictures(args.content, args.style)
     print("| picture | method | seconds | content loss | style loss | structure |")
     print("|---|---|---|---|---|---|", flush=True)
     notes: list[str] = []
@@ -208,8 +201,7 @@ def main() -> None:
         for index, content in enumerate(contents[:count]):
             name = names[index % len(names)]
             pair = Pair(stylizer, *(ImageOps.fit(x, (size, size)) for x in (content, styles[name])))
-            own = network.select([name]) if network and name in network.names else None
-            made, curves = run(pair, own, args.steps, args.seconds)
+            made, curves = run(pair, practised.get(name), args.steps, args.seconds)
             refined, optimised = curves[REFINED], curves[PAPER]
             for result in made:
                 results.setdefault(result.method, []).append(result)
@@ -237,27 +229,25 @@ def means(results: Sequence[Result]) -> str:
     return " | ".join(f"{value:.3g}" for value in values)
 
 
-def load_network() -> StyleNetwork | None:
-    """Return the bundled network of some styles in the best precision, if there is one."""
-    if not bundled("style_network").exists():
-        return None
-    device = choose_device()
-    return load_style_network().eval().to(device, choose_precision("auto", device))
-
-
 def read_pictures(
     content: Path | None, style: Path | None
-) -> tuple[list[Image.Image], dict[str, Image.Image]]:
-    """Return the contents, and the styles by name: of folders, or those of the gallery."""
+) -> tuple[list[Image.Image], dict[str, Image.Image], dict[str, Style]]:
+    """Return contents, styles by name, and those practised: of folders, or of the gallery."""
     contents = (
         [flatten(read_image(path)) for path in list_pictures(content)]
         if content
         else skimage_pictures()
     )
     if style:
-        return contents, {path.stem: flatten(read_image(path)) for path in list_pictures(style)}
-    painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
-    return contents, {name: read_image(painted[f"{name}.webp"].file) for name in STYLES}
+        pictures = {path.stem: flatten(read_image(path)) for path in list_pictures(style)}
+        return contents, pictures, {}
+    known = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
+    chosen = {name: known[f"{name}.webp"] for name in STYLES}
+    pictures = {name: read_image(each.file) for name, each in chosen.items()}
+    practised = {
+        name: Style.from_bytes(each.practised) for name, each in chosen.items() if each.practised
+    }
+    return contents, pictures, practised
 
 
 def plot(curves: dict[str, Curve], adain: float, path: Path) -> None:

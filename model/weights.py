@@ -92,13 +92,12 @@ def save_style_network(network: StyleNetwork, path: Path) -> None:
     save_weights(network, path, note=json.dumps({"styles": network.names}))
 
 
-def load_style_network(path: Path | None = None) -> StyleNetwork:
-    """Return the style network in a file; None: the bundled one.
+def load_style_network(path: Path) -> StyleNetwork:
+    """Return the style network in a file.
 
     Raises:
         WeightsError: the file is missing, damaged, or no style network's.
     """
-    path = path or bundled("style_network")
     read_tensors("style network", path)
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}

@@ -16,7 +16,6 @@ from model.controls import (
     normalize_weights,
 )
 from model.errors import ParameterError
-from model.weights import bundled
 
 
 def add_styling(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +89,7 @@ def check(args: argparse.Namespace) -> None:
     pictured = len(args.styles) + len(args.saved)
     if (args.method == "network") != bool(args.style_name):
         raise ParameterError("--method network goes with --style-name NAME, and only with it")
-    if args.method == "network" and not (args.network or bundled("style_network")).exists():
+    if args.method == "network" and not (args.network and args.network.is_file()):
         raise ParameterError("--method network needs --network FILE, as training.network writes it")
     if pictured and args.style_name:
         raise ParameterError("--style-name takes the place of style pictures and of --saved")

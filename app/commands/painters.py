@@ -27,7 +27,7 @@ from model.runtime import choose_device, choose_precision, pictures_at_once
 from model.style import Style
 from model.stylizer import Stylizer
 from model.tiling import OnPart
-from model.weights import bundled, checksum, load_style_network
+from model.weights import checksum, load_style_network
 
 # Where several contents at once are faster than one after the other. A CPU is busy with one: there
 # a folder of photographs in batches reached 0.96 to 1.01 of the rate of single ones.
@@ -133,8 +133,7 @@ def read_controls(args: argparse.Namespace, settings: Settings) -> Controls:
 def network_painter(args: argparse.Namespace, settings: Settings, controls: Controls) -> Painter:
     """Load a style network."""
     device = choose_device(settings.device)
-    path = args.network or bundled("style_network")
-    network = load_style_network(path).select(args.style_name)
+    network = load_style_network(args.network).select(args.style_name)
     network.to(device, choose_precision(settings.precision, device))
     network.eval().to(memory_format=torch.channels_last)
 
@@ -143,7 +142,7 @@ def network_painter(args: argparse.Namespace, settings: Settings, controls: Cont
         return [plan.finish(network.paint(plan)) for plan in plans]
 
     styles = [{"style_name": name} for name in args.style_name]
-    return Painter(paint, styles, controls, checksum(path)[:16], device)
+    return Painter(paint, styles, controls, checksum(args.network)[:16], device)
 
 
 @contextmanager

@@ -467,18 +467,10 @@ def test_a_network_is_asked_for_wrongly(capsys, network, arguments, said):
     assert said in fails(capsys, "content.jpg", *paint, *arguments)
 
 
-def test_the_bundled_network_knows_the_starter_styles():
-    names = [Path(starter.file).stem for starter in PAINTINGS]
-    assert set(load_style_network().names) == set(names)
-    paint = ["--method", "network", "--style-name"]
-    assert stylize("content.jpg", *paint, names[0], "-o", "one.png") == 0
-    assert stylize("content.jpg", *paint, names[1], "-o", "other.png") == 0
-    assert read_image("one.png").size == photo().size
-    assert difference(read_image("one.png"), read_image("other.png")) > 10
-
-
 def test_the_styles_of_a_network_need_it(capsys):
     assert "goes with --style-name" in fails(capsys, "content.jpg", "--style-name", "ink")
+    named = ["--method", "network", "--style-name", "ink"]
+    assert "needs --network FILE" in fails(capsys, "content.jpg", *named)
 
 
 @pytest.mark.slow
