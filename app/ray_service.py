@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
+from app.api.problems import problem
 from app.api.scope import request_id
 from app.engine.ray_engine import RayEngine
 from app.engine.ray_replica import Replica
@@ -75,9 +76,33 @@ class OneRequestId:
         await self.app(scope, receive, send_once)
 
 
+class AlwaysAnswered:
+    """Middleware of Ray's proxy, which answers nothing where the service ended in a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        started = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        await self.app(scope, receive, send_on)
+        if scope["type"] == "http" and not started:
+            answer = problem(scope, "stopping", "the service ended before this was done; try again")
+            await answer(scope, receive, send)
+
+
 def middlewares() -> list[Middleware]:
-    """Return the middlewares of Ray's proxies, which `ENVIRONMENT` names to them."""
-    return [Middleware(OneRequestId)]
+    """Return the middlewares of Ray's proxies, which `ENVIRONMENT` names to them.
+
+    The last one sees a request first.
+    """
+    return [Middleware(AlwaysAnswered), Middleware(OneRequestId)]
 
 
 def build(settings: dict[str, Any]) -> Application:

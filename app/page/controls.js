@@ -38,14 +38,21 @@ export class Controls {
   /** Set what `state` returned. */
   restore({ "preserve-color": preserve, ...values }) {
     for (const [id, value] of Object.entries(values)) $(id).value = value;
+    chooseSize(values.size);
     $("preserve-color").checked = preserve;
     this.show();
   }
 
-  /** Offer no size that the service does not paint, and a refinement only where it does that. */
+  /** Offer the sizes that the service paints, up to its largest, and a refinement only where it does that. */
   async fitLimits() {
     const { max_size: largest, max_refine_seconds: most } = await limits().catch(() => ({}));
-    for (const option of [...$("size").options]) if (Number(option.value) > largest) option.remove();
+    const { options, value: chosen } = $("size");
+    const larger = [...options].filter((option) => Number(option.value) > largest);
+    for (const option of larger) option.remove();
+    if (larger.length && ![...options].some((option) => Number(option.value) === largest)) {
+      $("size").add(new Option(largest));
+    }
+    chooseSize(chosen);
     this.refineSeconds = Math.min(REFINE_SECONDS, most ?? 0);
   }
 
@@ -59,6 +66,13 @@ export class Controls {
     fields.push(["style_size", $("style-size").value]);
     return fields;
   }
+}
+
+/** Choose a size of the result, or the largest that is offered where that one is not. */
+function chooseSize(value) {
+  const select = $("size");
+  select.value = value;
+  if (select.selectedIndex < 0) select.selectedIndex = select.length - 1;
 }
 
 /** Return how much of the picture is kept: "bold +40" for more of the style, "fine +40" for less. */

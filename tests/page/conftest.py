@@ -19,6 +19,9 @@ from model.images import read_image
 from tests.conftest import serving
 from tests.pictures import encoded, photo
 
+# The longest side of results here: less than the page asks for, so that they are quick.
+SIDE = 384
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
@@ -33,7 +36,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(stylizer: Stylizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server with a library of its own."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("page"))
+    settings = Settings(data_dir=tmp_path_factory.mktemp("page"), max_size=SIDE)
     with serving(settings, ProcessEngine(stylizer, settings)) as client:
         yield client
 
@@ -158,6 +161,15 @@ def visit(browser: Browser, server: httpx.Client) -> Iterator[Callable[..., Visi
 @pytest.fixture
 def visitor(visit: Callable[..., Visitor]) -> Visitor:
     return visit()
+
+
+@pytest.fixture
+def larger(
+    visit: Callable[..., Visitor], serve: Callable[..., object], tmp_path: Path
+) -> Iterator[Visitor]:
+    """A visitor of a server that paints up to 640 pixels."""
+    with serve(data_dir=tmp_path, max_size=640) as client:
+        yield visit(str(client.base_url))
 
 
 @pytest.fixture

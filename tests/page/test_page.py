@@ -16,6 +16,7 @@ from PIL import Image
 
 from app.starter import PAINTINGS
 from model.images import read_image
+from tests.page.conftest import SIDE
 from tests.pictures import difference, encoded, noise, painting, photo, practised_style
 
 pytestmark = pytest.mark.slow
@@ -75,7 +76,7 @@ def test_a_practised_style_is_dropped_and_saved(painted, server, stylizer):
 
 
 def test_the_sample_can_be_tried(visitor):
-    assert max(visitor.painted(lambda: visitor.page.click("#sample")).size) == 768
+    assert max(visitor.painted(lambda: visitor.page.click("#sample")).size) == SIDE
 
 
 CONTROLS = {
@@ -96,16 +97,14 @@ def test_a_control_changes_the_picture_and_back(painted, control):
     assert difference(changed, first) > 1
 
 
-def test_the_result_size(visitor):
+def test_the_result_size(larger):
     content = encoded(photo(900, 600), "JPEG")
-    first = visitor.painted(lambda: visitor.pick("content", "c.jpg", content))
-    assert first.size == (768, 512)
-    smaller = visitor.painted(lambda: visitor.page.select_option("#size", "512"))
+    first = larger.painted(lambda: larger.pick("content", "c.jpg", content))
+    assert first.size == (640, 427), "the page's own 768 is more than the service paints"
+    options = larger.page.locator("#size option").all_inner_texts()
+    assert options == ["512", "640"]
+    smaller = larger.painted(lambda: larger.page.select_option("#size", "512"))
     assert smaller.size == (512, 341)
-    options = visitor.page.locator("#size option").all_inner_texts()
-    assert options[-1] == "2048", "no size is offered that the service does not paint"
-    larger = visitor.painted(lambda: visitor.page.select_option("#size", "2048"))
-    assert larger.size == (900, 600)
 
 
 def test_up_to_four_styles_mix(painted):
@@ -303,10 +302,10 @@ def test_a_broken_first_picture_leaves_the_welcome(visitor):
 def test_a_picture_that_only_the_server_can_read(visitor, name, format):
     data = encoded(photo(), format)
     result = visitor.painted(lambda: visitor.pick("content", name, data))
-    assert max(result.size) == 768, "scaled to the chosen size, as it could not be measured"
+    assert max(result.size) == SIDE, "scaled to the chosen size, as it could not be measured"
     assert visitor.page.is_visible("#divider")
     width = "document.getElementById('before').naturalWidth"
-    assert visitor.page.evaluate(width) == 768, "the picture as it was is shown beside"
+    assert visitor.page.evaluate(width) == SIDE, "the picture as it was is shown beside"
 
 
 def test_a_server_that_stops_costs_no_picture(visit, serve, tmp_path):
@@ -453,20 +452,20 @@ def test_the_curl_command_gives_the_same_picture(visit, tmp_path):
     assert words[words.index("--alpha") + 1] == "0.7"
 
 
-def test_before_and_after_are_compared_and_zoomed(visitor):
+def test_before_and_after_are_compared_and_zoomed(larger):
     content = encoded(photo(1200, 1200), "JPEG")
-    visitor.painted(lambda: visitor.pick("content", "c.jpg", content))
+    larger.painted(lambda: larger.pick("content", "c.jpg", content))
     clip = "getComputedStyle(document.getElementById('after')).clipPath"
-    visitor.set("split", 40)
-    assert visitor.page.evaluate(clip) == "inset(0px 0px 0px 40%)"
-    visitor.painted(lambda: visitor.set("alpha", 50))
-    assert visitor.page.evaluate(clip) == "inset(0px 0px 0px 40%)", "a new picture moves nothing"
+    larger.set("split", 40)
+    assert larger.page.evaluate(clip) == "inset(0px 0px 0px 40%)"
+    larger.painted(lambda: larger.set("alpha", 50))
+    assert larger.page.evaluate(clip) == "inset(0px 0px 0px 40%)", "a new picture moves nothing"
     width = "document.getElementById('frame').getBoundingClientRect().width"
-    assert visitor.page.evaluate(width) < 768
-    visitor.page.click("#zoom")
-    assert visitor.page.evaluate(width) == 768
-    visitor.page.click("#zoom")
-    assert visitor.page.evaluate(width) < 768
+    assert larger.page.evaluate(width) < 640
+    larger.page.click("#zoom")
+    assert larger.page.evaluate(width) == 640
+    larger.page.click("#zoom")
+    assert larger.page.evaluate(width) < 640
 
 
 def test_a_phone_photo_is_made_small_and_upright_before_it_is_sent(visitor):
@@ -477,8 +476,8 @@ def test_a_phone_photo_is_made_small_and_upright_before_it_is_sent(visitor):
     with visitor.page.expect_request("**/v1/stylize") as request:
         result = visitor.painted(lambda: visitor.pick("content", "IMG_1.jpg", file.getvalue()))
     assert int(request.value.all_headers()["content-length"]) < 300_000
-    assert result.size == (576, 768)
-    visitor.until("document.getElementById('before').naturalHeight === 768")
+    assert result.size == (SIDE * 3 // 4, SIDE)
+    visitor.until(f"document.getElementById('before').naturalHeight === {SIDE}")
 
 
 def test_a_cut_out_keeps_its_transparency(visitor):
