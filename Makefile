@@ -7,7 +7,7 @@ PORT ?= 8000
 AXE_VERSION := 4.14.1
 # As many processes as tests run in, each with one thread.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: serve test test-fast lint format bench starters audit clean

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import torch
+from xdist.scheduler import LoadFileScheduling
 
 from app.engine import process
 from app.engine.interface import Engine
@@ -135,6 +136,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.module.__name__ in ON_RAY and not inside:
             names.append(pytest.param("ray", marks=pytest.mark.slow))
         metafunc.parametrize("engines", names, indirect=True, scope="session")
+
+
+class Scheduling(LoadFileScheduling):
+    """Runs the tests of a file in one process, and all tests on Ray, which share a cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "ray" if "[ray" in nodeid or file.endswith("test_ray.py") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Let several processes share the tests so."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

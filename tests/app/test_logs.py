@@ -20,6 +20,7 @@ def test_a_request_is_one_line_with_stages_and_sizes_and_no_names(client, caplog
         # The line is written after the last byte is sent.
         while not (lines := lines_of(response.headers["x-request-id"], caplog)):
             time.sleep(0.01)
+    assert response.status_code == 200, response.text
     (line,) = lines
     entry = json.loads(line)
     assert (entry["status"], entry["size"], entry["format"]) == (200, "96x64", "png")

@@ -10,10 +10,9 @@ FILES = {"content": encoded(photo()), "style": encoded(painting())}
 
 @pytest.fixture(scope="module")
 def guarded(serve, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADAIN_API_KEYS", "first-key, second-key")
-        with serve(data_dir=tmp_path_factory.mktemp("guarded")) as client:
-            yield client
+    folder = tmp_path_factory.mktemp("guarded")
+    with serve(data_dir=folder, api_keys="first-key, second-key") as client:
+        yield client
 
 
 @pytest.mark.parametrize("path", ["/v1/styles", "/v1/limits", "/v1/requests/a", "/metrics"])
