@@ -36,9 +36,9 @@ export class Controls {
   }
 
   /** Set what `state` returned. */
-  restore({ "preserve-color": preserve, ...values }) {
+  restore({ "preserve-color": preserve, size, ...values }) {
     for (const [id, value] of Object.entries(values)) $(id).value = value;
-    chooseSize(values.size);
+    chooseSize(size);
     $("preserve-color").checked = preserve;
     this.show();
   }
