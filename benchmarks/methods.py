@@ -6,7 +6,7 @@ Each content in one style by every method, with the losses that optimisation min
 structure term; means over the pairs. Prints a Markdown table, and writes to the folder, for each
 size, methods-SIZE.png (the style loss against time, of the first pair) and methods-SIZE.jpg (a
 content, its style, and the results in the table's order). Without --content and --style these are
-scikit-image's pictures and starter styles (see `benchmarks.gallery`), which are practised.
+scikit-image's pictures and starter styles (see `benchmarks.gallery`), practised at 512 pixels.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from app.starter import PAINTINGS, starters
 from benchmarks.gallery import STYLES, skimage_pictures
 from benchmarks.limit import seconds_of
 from model import Stylizer, read_image
+from model.controls import practice_applies
 from model.formats import list_pictures
 from model.images import flatten
 from model.optimization.descent import HISTORY, Budget
@@ -135,7 +136,7 @@ def run(
 ) -> tuple[list[Result], dict[str, Curve]]:
     """Return all results for a pair, and the curves by what they start from."""
     results = [pair.predicted()]
-    if practised is not None:
+    if practised is not None and practice_applies(pair.side):
         results.append(pair.adain(PRACTISED, practised))
     paper = Optimization(
         initial="content", levels=1, budget=Budget(steps=max(steps)), style_size=pair.side
