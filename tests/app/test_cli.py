@@ -373,19 +373,24 @@ def test_wrong_settings_of_an_optimisation(capsys, arguments, said):
     assert not Path("content-stylized.png").exists()
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_the_picture_so_far(folder):
-    """A real interrupt of a real process, once its bar shows a first step."""
-    command = [Path(sys.executable).with_name("adain"), "stylize", "content.jpg", "style.png"]
-    command += ["--refine", "60", "--style-size", "64", "-o", "out.png"]
+def interrupted(sight, *arguments):
+    """Interrupt a real process, once its bar shows what is looked for; what it wrote."""
+    command = [Path(sys.executable).with_name("adain"), "stylize", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     shown = b""
-    while b"step=" not in shown:
+    while sight not in shown:
         assert process.poll() is None, shown.decode()
         shown += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
+    return output, errors
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_picture_so_far(folder):
+    refine = ["--refine", "60", "--style-size", "64", "-o", "out.png"]
+    output, _ = interrupted(b"step=", "content.jpg", "style.png", *refine)
     assert output == b"out.png\n"
     assert read_image("out.png").size == (96, 64)
 
@@ -393,16 +398,8 @@ def test_ctrl_c_keeps_the_picture_so_far(folder):
 @pytest.mark.slow
 def test_ctrl_c_ends_a_large_picture_in_its_middle(folder):
     Path("large.png").write_bytes(encoded(photo(3000, 3000)))
-    command = [Path(sys.executable).with_name("adain"), "stylize", "large.png", "style.png"]
-    command += ["--style-size", "64", "-o", "out.png"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    shown = b""
-    while b"part" not in shown:
-        assert process.poll() is None, shown.decode()
-        shown += process.stderr.read(1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    small = ["--style-size", "64", "-o", "out.png"]
+    _, errors = interrupted(b"part", "large.png", "style.png", *small)
     assert errors.endswith(b"adain: interrupted\n")
     assert not Path("out.png").exists()
 

@@ -167,8 +167,8 @@ def visitor(visit: Callable[..., Visitor]) -> Visitor:
 def larger(
     visit: Callable[..., Visitor], serve: Callable[..., object], tmp_path: Path
 ) -> Iterator[Visitor]:
-    """A visitor of a server that paints up to 640 pixels."""
-    with serve(data_dir=tmp_path, max_size=640) as client:
+    """A visitor of a server that paints as large as it does by itself."""
+    with serve(data_dir=tmp_path) as client:
         yield visit(str(client.base_url))
 
 

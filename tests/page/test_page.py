@@ -100,11 +100,22 @@ def test_a_control_changes_the_picture_and_back(painted, control):
 def test_the_result_size(larger):
     content = encoded(photo(900, 600), "JPEG")
     first = larger.painted(lambda: larger.pick("content", "c.jpg", content))
-    assert first.size == (640, 427), "the page's own 768 is more than the service paints"
-    options = larger.page.locator("#size option").all_inner_texts()
-    assert options == ["512", "640"]
+    assert first.size == (768, 512)
     smaller = larger.painted(lambda: larger.page.select_option("#size", "512"))
     assert smaller.size == (512, 341)
+    options = larger.page.locator("#size option").all_inner_texts()
+    assert options[-1] == "2048", "no size is offered that the service does not paint"
+    enlarged = larger.painted(lambda: larger.page.select_option("#size", "2048"))
+    assert enlarged.size == (900, 600)
+
+
+@pytest.mark.parametrize(("largest", "offered"), [(640, ["512", "640"]), (384, ["384"])])
+def test_the_largest_size_of_the_service_is_offered(visit, serve, tmp_path, largest, offered):
+    with serve(data_dir=tmp_path, max_size=largest) as client:
+        visitor = visit(str(client.base_url))
+        size = "document.getElementById('size')"
+        visitor.until(f"{size}.value === '{largest}'")
+        assert visitor.page.locator("#size option").all_inner_texts() == offered
 
 
 def test_up_to_four_styles_mix(painted):
@@ -461,23 +472,23 @@ def test_before_and_after_are_compared_and_zoomed(larger):
     larger.painted(lambda: larger.set("alpha", 50))
     assert larger.page.evaluate(clip) == "inset(0px 0px 0px 40%)", "a new picture moves nothing"
     width = "document.getElementById('frame').getBoundingClientRect().width"
-    assert larger.page.evaluate(width) < 640
+    assert larger.page.evaluate(width) < 768
     larger.page.click("#zoom")
-    assert larger.page.evaluate(width) == 640
+    assert larger.page.evaluate(width) == 768
     larger.page.click("#zoom")
-    assert larger.page.evaluate(width) < 640
+    assert larger.page.evaluate(width) < 768
 
 
-def test_a_phone_photo_is_made_small_and_upright_before_it_is_sent(visitor):
+def test_a_phone_photo_is_made_small_and_upright_before_it_is_sent(larger):
     exif = Image.Exif()
     exif[0x0112] = 6
     file = io.BytesIO()
     photo(4000, 3000).save(file, "JPEG", quality=95, exif=exif)
-    with visitor.page.expect_request("**/v1/stylize") as request:
-        result = visitor.painted(lambda: visitor.pick("content", "IMG_1.jpg", file.getvalue()))
+    with larger.page.expect_request("**/v1/stylize") as request:
+        result = larger.painted(lambda: larger.pick("content", "IMG_1.jpg", file.getvalue()))
     assert int(request.value.all_headers()["content-length"]) < 300_000
-    assert result.size == (SIDE * 3 // 4, SIDE)
-    visitor.until(f"document.getElementById('before').naturalHeight === {SIDE}")
+    assert result.size == (576, 768)
+    larger.until("document.getElementById('before').naturalHeight === 768")
 
 
 def test_a_cut_out_keeps_its_transparency(visitor):
