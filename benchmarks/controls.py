@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from app.starter import PAINTINGS, starters
+from benchmarks.gallery import starters_named
 from model import Stylizer, read_image
 from training.sheet import tile
 
@@ -117,8 +117,7 @@ def main() -> None:
     folder = parser.parse_args().output
     from skimage import data
 
-    painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
-    style, other = (read_image(painted[f"{name}.webp"].file) for name in (STYLE, OTHER))
+    style, other = (read_image(each.file) for each in starters_named((STYLE, OTHER)).values())
     content = ImageOps.fit(Image.fromarray(data.astronaut()), (384, 384))
     stylizer = Stylizer.load()
     (folder / "controls").mkdir(exist_ok=True)

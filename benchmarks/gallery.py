@@ -16,11 +16,12 @@ CC0), coffee (Rachel Michetti, CC0), rocket (SpaceX, CC0).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from app.library.store import Starter
 from app.starter import PAINTINGS, starters
 from model import Stylizer, read_image
 from model.style import Style
@@ -64,6 +65,12 @@ def show_details(
     return tile(rows, cell)
 
 
+def starters_named(names: Iterable[str]) -> dict[str, Starter]:
+    """Return starter styles by the names of their files without a suffix, in their order."""
+    known = {Path(of.file).stem: each for of, each in zip(PAINTINGS, starters(), strict=True)}
+    return {name: known[name] for name in names}
+
+
 def skimage_pictures() -> list[Image.Image]:
     """Return scikit-image's pictures named above."""
     from skimage import data
@@ -86,8 +93,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     contents = skimage_pictures()
-    painted = {each.file: starter for each, starter in zip(PAINTINGS, starters(), strict=True)}
-    chosen = [painted[f"{name}.webp"] for name in STYLES]
+    chosen = list(starters_named(STYLES).values())
     styles = [read_image(each.file) for each in chosen]
     stylizer = Stylizer.load(encoder=args.encoder, decoder=args.decoder)
     if args.before:
