@@ -8,8 +8,8 @@ Starts `adain serve`. Every picture that it returns is compared with what the Py
 the same input (but for rounding on Ray), and every error with the status that it should have. At a
 restart the server gets SIGTERM, must exit with 0, and is started anew; clients try again where the
 connection fails or the answer is 503. With `--attack`, `benchmarks.attacks` run side by side after
-a quarter of the time. With `--proxy` all comes through nginx, as `deploy/nginx.conf` has it, each
-client from an address of its own and the attacks from another.
+a quarter of the time. Each client sends from an address of its own, and the attacks from another
+one. With `--proxy` all comes through nginx, as `deploy/nginx.conf` has it.
 Prints a Markdown table; exits with 1 where an answer was lost or wrong.
 """
 
@@ -54,6 +54,9 @@ CALM, ATTACKED = "calm", "attacked"
 ATTACKED_SHARE = 0.75
 FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "gif", "bmp", "heif", "jxl")
 LARGE = (4000, 3000)
+# Sizes of each format: together more than the service keeps known contents of, so that each is new
+# to it, as the pictures of its users are.
+SIZES = 8
 # Of each phase, what the server and its decoding processes took at each moment, in MiB.
 Memories = dict[str, list[tuple[float, float]]]
 
@@ -67,8 +70,8 @@ class Case:
     expected: np.ndarray | None = None
 
 
-def cases(stylizer: Stylizer, large: tuple[int, int] = LARGE) -> list[Case]:
-    """Return good requests of many sizes and all formats, and half as many bad ones."""
+def cases(stylizer: Stylizer, large: tuple[int, int] = LARGE, sizes: int = SIZES) -> list[Case]:
+    """Return good requests of all formats, each in several sizes, and bad ones among them."""
     style = picture(96, 1)
     statistics = stylizer.encode_style(style, style_size=STYLE_SIZE)
     style_file = written(style, "png")
@@ -85,7 +88,7 @@ def cases(stylizer: Stylizer, large: tuple[int, int] = LARGE) -> list[Case]:
 
     made = []
     for name in FORMATS:
-        for _ in range(3):
+        for _ in range(sizes):
             size = chance.randrange(40, 320), chance.randrange(40, 320)
             made.append(good(written(picture(320, size[0]).resize(size), name), None))
     made.append(good(written(picture(1024, 3).resize(large), "jpeg"), 320))
@@ -97,7 +100,7 @@ def cases(stylizer: Stylizer, large: tuple[int, int] = LARGE) -> list[Case]:
         Case({"files": files, "data": {"alpha": "2"}}, 422),
         Case({"files": {"content": files["content"]}, "data": {"style_id": "unknown"}}, 404),
     ]
-    return made + 3 * bad
+    return made + sizes * bad
 
 
 class Soak:
@@ -178,7 +181,7 @@ def proxied(port: int) -> Iterator[int]:
         yield own
 
 
-def client_of(port: int, address: str | None) -> httpx.Client:
+def client_of(port: int, address: str) -> httpx.Client:
     """Return a client that sends from an address of the loopback interface."""
     transport = httpx.HTTPTransport(local_address=address)
     url = f"http://127.0.0.1:{port}"
@@ -244,8 +247,7 @@ def main() -> None:
         soak = Soak(made, lambda _: time.monotonic() >= end, args.pause, rounding)
         clients = []
         for number in range(args.clients):
-            address = f"127.0.0.{2 + number}" if args.proxy else None
-            client = stack.enter_context(client_of(port, address))
+            client = stack.enter_context(client_of(port, f"127.0.0.{2 + number}"))
             clients.append(pool.submit(soak.work, client))
         memories: Memories = defaultdict(list)
 

@@ -1,7 +1,8 @@
-"""What the scope of a request says: its id, and its path as the routes know it."""
+"""What the scope of a request says: its id, who asks, and its path as the routes know it."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import uuid
 
@@ -15,6 +16,8 @@ REQUESTS_PATH = "/v1/requests"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # The ids that a proxy may choose for a request; any other is replaced.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# The part of an IPv6 address that a client cannot choose: it is given at least all of the rest.
+IPV6_PREFIX = 64
 
 
 def request_id(scope: Scope) -> str:
@@ -27,6 +30,22 @@ def request_id(scope: Scope) -> str:
         given = Headers(scope=scope).get("x-request-id", "")
         state["request_id"] = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     return str(state["request_id"])
+
+
+def client_of(scope: Scope) -> str:
+    """Return who sends a request: an IPv4 address, or the network of an IPv6 address.
+
+    Behind a proxy it is the address that the proxy has seen, where uvicorn trusts the proxy's
+    X-Forwarded-For; empty where the server does not know.
+    """
+    host, _ = scope.get("client") or ("", 0)
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
 
 
 def route_path(scope: Scope) -> str:

@@ -17,7 +17,7 @@ from app.api.accept import choose_format
 from app.api.forms import StylizeForm, refuse_repeated
 from app.api.multipart import PictureRoute
 from app.api.openapi import DESCRIPTION, RESPONSES
-from app.api.scope import STYLIZE_PATH, request_id
+from app.api.scope import STYLIZE_PATH, client_of, request_id
 from app.api.sources import StyleReader, StyleSource, digest_of
 from app.decoding import readers
 from app.decoding.pool import Decoded
@@ -61,6 +61,7 @@ async def stylize(
         check_writable(job.painting.content.size, name)
         entry.painting = job.painting
         entry.enter("queued")
+        job = replace(job, client=client_of(request.scope))
         result = await service.engine.stylize(job, entry)
         entry.enter("encoding")
         watch.take(result)

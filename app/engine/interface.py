@@ -49,12 +49,14 @@ class Job:
         styles: encoded, or the pictures to encode.
         style_size: the shorter side at which these pictures are seen.
         refinement: how the result is made better; such a job is a batch by itself.
+        client: who asks; clients take turns.
     """
 
     painting: Painting
     styles: Sequence[Style | Image.Image]
     style_size: int
     refinement: Refinement | None = None
+    client: str = ""
 
     @property
     def work(self) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from cachetools import LRUCache
 from PIL import Image
 
 from app.engine.batch import paint_all
@@ -28,6 +29,8 @@ WARM_UP_SIDE = 256
 PATIENCE, MAX_PATIENCE = 3e-6, 10.0
 # A job that is being painted lets those pass that cost up to this share of its work.
 PASSING_SHARE = 0.5
+# Clients whose last turn is remembered.
+MAX_CLIENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,17 +44,29 @@ class Ticket:
 
     @property
     def turn(self) -> float:
-        """The time that decides whose turn it is: the least is next."""
+        """The time that decides which job of a client is next: that of the least."""
         return self.asked + min(PATIENCE * self.job.work, MAX_PATIENCE)
+
+
+class Pauses(threading.local):
+    """What lets others pass the jobs that a thread has begun, the innermost last.
+
+    Empty in threads that paint nothing, which may use the same networks.
+    """
+
+    def __init__(self) -> None:
+        self.open: list[Callable[[], None]] = []
 
 
 class ProcessEngine:
     """Paints jobs in one thread; queued jobs of one size are painted together.
 
-    It never waits for a batch to fill. Jobs start in the order in which they were queued, except
-    that smaller ones pass larger ones for a while, and that those join a batch which have the size
-    of the job whose turn it is. A job that is being painted lets much smaller ones pass between its
-    styles, its parts and its steps of refinement, for half of the time.
+    It never waits for a batch to fill. Clients take turns: next is the one that has waited longest
+    since its last. Jobs of a client start in the order in which they were queued, except that
+    smaller ones pass larger ones for a while. Those join a batch which have the size of the job
+    whose turn it is. A job that is being painted lets much smaller ones pass, between layers of the
+    encoder, parts of the picture, and steps of refinement; each client gets as much of its time as
+    the job has had itself.
 
     Attributes:
         stylizer: the model.
@@ -71,6 +86,10 @@ class ProcessEngine:
         self._max_batch = settings.max_batch
         self._refines = settings.max_refine_seconds > 0
         self._waiting: list[Ticket] = []
+        self._last_turn: LRUCache[str, float] = LRUCache(MAX_CLIENTS)
+        self._pauses = Pauses()
+        layers = stylizer.encoder.children()
+        self._hooks = [layer.register_forward_hook(self._after_layer) for layer in layers]
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
@@ -96,15 +115,21 @@ class ProcessEngine:
             status.gone.set()
             raise
 
-    def _paint_next(self, most_work: float = math.inf) -> bool:
-        """Paint the batch whose turn it is, of jobs up to that work; return if there was one."""
-        batch = self._take(most_work)
+    def _after_layer(self, *_: object) -> None:
+        if self._pauses.open:
+            self._pauses.open[-1]()
+
+    def _paint_next(self, may: Callable[[Job], bool] = lambda job: True) -> list[Ticket]:
+        """Paint the batch whose turn it is, of jobs that may be painted now, and return it."""
+        batch = self._take(may)
         if not batch:
-            return False
+            return []
         started = time.perf_counter()
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
         pause = self._pause(PASSING_SHARE * max(job.work for job in jobs))
+        self._pauses.open.append(pause)
         results = paint_all(self.stylizer, jobs, statuses, pause)
+        self._pauses.open.pop()
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
@@ -118,31 +143,36 @@ class ProcessEngine:
                         batch=len(batch),
                     )
                 )
-        return True
+        return batch
 
     def _pause(self, most_work: float) -> Callable[[], None]:
-        """Return a function that lets jobs up to that work pass, for half of the time.
+        """Return a function that lets jobs up to that work pass one that begins now.
 
         A passing job lets others pass in turn; as each is smaller by PASSING_SHARE, few are open.
         """
+        own, passed = 0.0, Counter[str]()
         resumed = time.perf_counter()
 
+        def may(job: Job) -> bool:
+            return job.work <= most_work and passed[job.client] < own
+
         def pause() -> None:
-            nonlocal resumed
+            nonlocal own, resumed
             now = time.perf_counter()
-            until = now + (now - resumed)
-            while time.perf_counter() < until and self._paint_next(most_work):
-                pass
-            resumed = time.perf_counter()
+            own += now - resumed
+            while batch := self._paint_next(may):
+                before, now = now, time.perf_counter()
+                passed.update({ticket.job.client: now - before for ticket in batch})
+            resumed = now
 
         return pause
 
-    def _take(self, most_work: float) -> list[Ticket]:
-        """Take the ticket whose turn it is and others of its size, up to a full batch."""
+    def _take(self, may: Callable[[Job], bool]) -> list[Ticket]:
+        """Take the ticket whose turn it is, of jobs that may be painted, and those that join it."""
         with self._lock:
             waiting = [ticket for ticket in self._waiting if not ticket.future.cancelled()]
-            waiting.sort(key=lambda ticket: ticket.turn)
-            able = [ticket for ticket in waiting if ticket.job.work <= most_work]
+            waiting.sort(key=lambda each: (self._last_turn.get(each.job.client, 0), each.turn))
+            able = [ticket for ticket in waiting if may(ticket.job)]
             batch = []
             if able:
                 first = able[0].job
@@ -151,6 +181,8 @@ class ProcessEngine:
                 others = [each for each in able[1:] if first.goes_with(each.job)]
                 batch = [able[0], *others][:most]
             self._waiting = [ticket for ticket in waiting if ticket not in batch]
+            for ticket in batch:
+                self._last_turn[ticket.job.client] = time.perf_counter()
         return [ticket for ticket in batch if ticket.future.set_running_or_notify_cancel()]
 
     async def warm_up(self) -> None:
@@ -170,3 +202,5 @@ class ProcessEngine:
             for ticket in self._waiting:
                 ticket.future.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+        for hook in self._hooks:
+            hook.remove()

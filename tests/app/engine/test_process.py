@@ -74,9 +74,21 @@ def ask_behind_a_gate(worker, jobs, meanwhile=lambda asked: None):
     return asyncio.run(ask()), order
 
 
-def job(size, *, style=None, style_size=64):
+def job(size, *, style=None, style_size=64, client=""):
     painting = Painting.plan(photo(*size), 1)
-    return Job(painting, [style or photo(64, 64)], style_size)
+    return Job(painting, [style or photo(64, 64)], style_size, client=client)
+
+
+@pytest.mark.parametrize(
+    ("clients", "expected"), [("aaaab", [0, 4, 1, 2, 3]), ("aabb", [0, 2, 1, 3])]
+)
+def test_clients_take_turns(worker, style, clients, expected):
+    jobs = [  # of a size each, so that no two are in one batch, and too large to pass the first
+        job((64 + 8 * number, 64), style=style, client=client)
+        for number, client in enumerate(clients)
+    ]
+    _, order = ask_behind_a_gate(worker, jobs)
+    assert order == expected
 
 
 def test_small_jobs_pass_a_larger_one_for_a_while(worker, monkeypatch):
@@ -144,6 +156,47 @@ def test_a_large_job_lets_small_ones_pass_in_between(worker, style, monkeypatch,
     assert order == ["small", "small", "large"]
     alone = worker.stylizer.paint([large().painting], [painted.styles])[0]
     assert large is refined or difference(painted.pixels, alone) < 0.01
+
+
+@pytest.mark.slow
+def test_small_jobs_pass_in_the_middle_of_a_style(worker, style):
+    gate, begun = Gate(), []
+    last = worker.stylizer.encoder.conv4_1
+    hook = last.register_forward_hook(lambda *_: begun.append("the style's last layer"))
+
+    async def ask():
+        large = asyncio.create_task(worker.stylize(job(ALIKE, style_size=256), gate))
+        await asyncio.to_thread(gate.reached.wait)
+        small = worker.stylize(job((16, 16), style=style), Order(begun, "a small job"))
+        await open_and_finish(gate, [large, asyncio.create_task(small)], [])
+
+    asyncio.run(ask())
+    hook.remove()
+    assert begun[0] == "a small job"
+
+
+def test_each_client_gets_as_much_time_as_a_large_job(worker, style, monkeypatch):
+    jobs = [job((16, 16), style=style, client=client) for client in ("a", "a", "b")]
+    own, passed = worker._pause(1000), []
+    seconds = {"a": 0.3, "b": 0.1}
+
+    def paint_next(may):
+        able = [each for each in jobs if may(each)][:1]
+        for each in able:
+            jobs.remove(each)
+            passed.append(each.client)
+            time.sleep(seconds[each.client])
+        return [Ticket(each, JobStatus(), Future(), 0) for each in able]
+
+    monkeypatch.setattr(worker, "_paint_next", paint_next)
+    time.sleep(0.1)
+    own()
+    assert passed == ["a", "b"]
+    own()
+    assert passed == ["a", "b"]
+    time.sleep(0.3)
+    own()
+    assert passed == ["a", "b", "a"]
 
 
 @pytest.mark.slow
