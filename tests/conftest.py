@@ -15,7 +15,7 @@ import torch
 from xdist.scheduler import LoadFileScheduling
 
 from app.engine import process
-from app.engine.interface import Engine
+from app.engine.interface import Engine, Job, JobStatus, Result
 from app.engine.process import ProcessEngine
 from app.main import create_app
 from app.server import listen, server_of
@@ -81,6 +81,22 @@ class Hold:
 
     def release(self) -> None:
         self._released.set()
+
+
+class EngineThatKnows(ProcessEngine):
+    """An engine in this process that notes who asks it.
+
+    Attributes:
+        clients: of all requests.
+    """
+
+    def __init__(self, stylizer: Stylizer, settings: Settings) -> None:
+        super().__init__(stylizer, settings)
+        self.clients: list[str] = []
+
+    async def stylize(self, job: Job, status: JobStatus) -> Result:
+        self.clients.append(job.client)
+        return await super().stylize(job, status)
 
 
 class EngineHere:

@@ -20,7 +20,8 @@ from app.ray_service import ENVIRONMENT, build
 from app.settings import Settings
 from benchmarks.proxy import example, find_nginx, nginx
 from benchmarks.server import free_port
-from tests.conftest import serving
+from benchmarks.soak import client_of
+from tests.conftest import EngineThatKnows, serving
 from tests.pictures import encoded, noise, painting, photo
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -168,6 +169,21 @@ http {
     }
 }
 """
+
+
+@pytest.mark.slow
+def test_the_service_knows_the_clients_of_nginx(stylizer, tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    engine, port = EngineThatKnows(stylizer, settings), free_port()
+    with serving(settings, engine) as service:
+        own = service.base_url.port
+        with (
+            running_nginx(example(port, own, own), port) as client,
+            client_of(port, "127.0.0.3") as other,
+        ):
+            for each in (client, other):
+                each.post("/v1/stylize", files=FILES, data=DATA).raise_for_status()
+    assert engine.clients[-2:] == ["127.0.0.1", "127.0.0.3"]
 
 
 @pytest.mark.slow

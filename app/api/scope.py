@@ -36,13 +36,13 @@ def client_of(scope: Scope) -> str:
     """Return who sends a request: an IPv4 address, or the network of an IPv6 address.
 
     Behind a proxy it is the address that the proxy has seen, where uvicorn trusts the proxy's
-    X-Forwarded-For; empty where the server does not know.
+    X-Forwarded-For; empty where that is no address.
     """
     host, _ = scope.get("client") or ("", 0)
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return str(host)
+        return ""
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))

@@ -1,9 +1,8 @@
 import pytest
 
 from app.api.scope import client_of
-from app.engine.process import ProcessEngine
 from app.settings import Settings
-from tests.conftest import serving
+from tests.conftest import EngineThatKnows, serving
 from tests.pictures import encoded, painting, photo
 
 
@@ -13,7 +12,7 @@ from tests.pictures import encoded, painting, photo
         (("192.0.2.7", 4711), "192.0.2.7"),
         (("2001:db8:1:2:3:4:5:6", 4711), "2001:db8:1:2::/64"),
         (("2001:db8:1:2::1", 4711), "2001:db8:1:2::/64"),
-        (("host", 4711), "host"),
+        (("unknown", 0), ""),
         (None, ""),
     ],
 )
@@ -21,21 +20,14 @@ def test_a_client_is_an_address_or_the_network_of_one(address, client):
     assert client_of({"type": "http", "client": address}) == client
 
 
-def test_the_engine_knows_who_asks(stylizer, monkeypatch):
+def test_the_engine_knows_who_asks(stylizer):
     settings = Settings()
-    engine, asked = ProcessEngine(stylizer, settings), []
-    paint = engine.stylize
-
-    def stylize(job, status):
-        asked.append(job.client)
-        return paint(job, status)
-
+    engine = EngineThatKnows(stylizer, settings)
     with serving(settings, engine) as client:
-        monkeypatch.setattr(engine, "stylize", stylize)
         for headers in ({}, {"X-Forwarded-For": "198.51.100.7"}):
             client.post(
                 "/v1/stylize",
                 files={"content": encoded(photo()), "style": encoded(painting())},
                 headers=headers,
             ).raise_for_status()
-    assert asked == ["127.0.0.1", "198.51.100.7"]
+    assert engine.clients[-2:] == ["127.0.0.1", "198.51.100.7"]
