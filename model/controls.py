@@ -39,8 +39,8 @@ class Controls:
             overlap, styles mix; where none is white, the content shows untouched.
         preserve_color: keep the content's colours and take on the style's strokes alone.
         detail: in [-1, 1], how much of the content's lines and shapes to keep; 0 is what the
-            decoder is best at. None: that of the styles, which is 0 but for practised ones. A
-            `PlainDecoder` has no such choice.
+            styles are best at. It is added to their own, which is 0 but for practised ones, and
+            their sum is cut to [-1, 1]. A `PlainDecoder` has no such choice.
         size: longest side of the result in pixels, 16 or more. None: as the content.
         depth: bits of the result's channels, 8 or 16: 16 keeps what the networks compute.
     """
@@ -49,7 +49,7 @@ class Controls:
     alpha: float = 1.0
     masks: Sequence[Image.Image] | None = None
     preserve_color: bool = False
-    detail: float | None = None
+    detail: float = 0.0
     size: int | None = None
     depth: int = 8
 
@@ -67,8 +67,7 @@ class Controls:
         check_range("alpha", self.alpha, 0, 1)
         if self.masks is not None:
             check_count("masks", len(self.masks), styles)
-        if self.detail is not None:
-            check_range("detail", self.detail, -1, 1)
+        check_range("detail", self.detail, -1, 1)
         if self.size is not None:
             check_range("size", self.size, MIN_SIZE, math.inf)
         check_depth(self.depth)
@@ -81,7 +80,7 @@ class ControlsDict(TypedDict, total=False):
     alpha: float
     masks: Sequence[Image.Image] | None
     preserve_color: bool
-    detail: float | None
+    detail: float
     size: int | None
 
 

@@ -31,7 +31,7 @@ class Painting:
         alpha: in [0, 1], how much of the styles.
         masks: one per style (L), in the content's size; None: every style goes everywhere.
         preserve_color: whether the content's colours are kept.
-        detail: in [-1, 1], how much of the content is kept; None: as the styles say.
+        detail: in [-1, 1], how much more of the content is kept than the styles say.
         depth: bits of the result's channels, 8 or 16.
     """
 
@@ -41,7 +41,7 @@ class Painting:
     alpha: float
     masks: Sequence[Image.Image] | None
     preserve_color: bool
-    detail: float | None = None
+    detail: float = 0.0
     depth: int = 8
 
     @classmethod

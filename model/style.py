@@ -68,7 +68,7 @@ class Style:
         modulation: what the decoder makes of all this, N x M, float32; None where it makes nothing.
         weights: fingerprint of the encoder and the decoder that the style is for.
         changes: what a practised style adds to the decoder's convolutions, by name.
-        detail: that the style is painted with where nothing else is said, in [-1, 1].
+        detail: in [-1, 1], how much of a content the style keeps by itself (`Controls.detail`).
         picture: the file of the style picture, where the style is kept without one.
     """
 

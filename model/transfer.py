@@ -43,10 +43,9 @@ class Transfer:
         self.measured: list[Tensor | None] = [visible]
         self.shares: list[Tensor] = []
         self._styles = moved
-        self._detail = painting.detail
-        if self._detail is None:
-            own = zip(painting.shares, styles, strict=True)
-            self._detail = sum(share * style.detail for share, style in own)
+        parts = zip(painting.shares, styles, strict=True)
+        own = sum(share * style.detail for share, style in parts)
+        self._detail = min(max(own + painting.detail, -1.0), 1.0)
         if painting.masks is None:
             self._styles = [mix(moved, painting.shares)]
         else:

@@ -82,7 +82,7 @@ class StyleSettings(PictureSettings):
         bounds=(MIN_STYLE_SIZE, MAX_STYLE_SIZE),
     )
     detail: float = setting(
-        "that the style is painted with where nothing else is said", 0.0, bounds=(-1, 1)
+        "how much of a content the style is to keep by itself", 0.0, bounds=(-1, 1)
     )
     encoder: Path | None = setting("weights in place of the bundled encoder", None, type=Path)
     decoder: Path | None = setting("weights in place of the bundled decoder", None, type=Path)

@@ -48,12 +48,12 @@ class StylizeForm(BaseModel):
         "alike.",
     )
     alpha: float = Field(1, ge=0, le=1, description="Strength of the style.")
-    detail: float | None = Field(
-        None,
+    detail: float = Field(
+        0,
         ge=-1,
         le=1,
-        description="How much of the content's lines and shapes to keep. None: 0, or what a "
-        "practised style says.",
+        description="How much of the content's lines and shapes to keep, more or less than the "
+        "styles do by themselves.",
     )
     preserve_color: bool = Field(False, description="Keep the content's colours.")
     mask: list[UploadFile] = Field(

@@ -51,8 +51,9 @@ def add_styling(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--detail",
         type=float,
-        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0, or what a "
-        "practised style says)",
+        default=0.0,
+        help="how much of the content's lines and shapes to keep, -1 to 1 (default 0: as much as "
+        "the styles do by themselves)",
     )
     group.add_argument(
         "--weight", type=float, action="append", help="one per style (default: all alike)"
@@ -80,8 +81,7 @@ def add_styling(parser: argparse.ArgumentParser) -> None:
 def check(args: argparse.Namespace) -> None:
     """Check the arguments before the model is loaded and anything is written."""
     check_range("--alpha", args.alpha, 0, 1)
-    if args.detail is not None:
-        check_range("--detail", args.detail, -1, 1)
+    check_range("--detail", args.detail, -1, 1)
     check_range("--style-size", args.style_size, MIN_STYLE_SIZE, MAX_STYLE_SIZE)
     if args.size is not None:
         check_range("--size", args.size, MIN_SIZE, float("inf"))

@@ -15,7 +15,7 @@ from model.recipe import digest
 # Controls by their names in recipes, which are those of the arguments, and their defaults.
 DEFAULTS = {
     "alpha": 1.0,
-    "detail": None,
+    "detail": 0.0,
     "preserve_color": False,
     "size": None,
     "depth": 8,

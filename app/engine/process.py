@@ -64,9 +64,9 @@ class ProcessEngine:
     It never waits for a batch to fill. Clients take turns: next is the one that has waited longest
     since its last. Jobs of a client start in the order in which they were queued, except that
     smaller ones pass larger ones for a while. Those join a batch which have the size of the job
-    whose turn it is. A job that is being painted lets much smaller ones pass, between layers of the
-    encoder, parts of the picture, and steps of refinement; each client gets as much of its time as
-    the job has had itself.
+    whose turn it is. A job that is being painted lets much smaller ones pass: between its styles,
+    parts of the picture, steps of refinement and, on a CPU, layers of the encoder. Each client gets
+    as much of its time as the job has had itself.
 
     Attributes:
         stylizer: the model.
@@ -88,7 +88,8 @@ class ProcessEngine:
         self._waiting: list[Ticket] = []
         self._last_turn: LRUCache[str, float] = LRUCache(MAX_CLIENTS)
         self._pauses = Pauses()
-        layers = stylizer.encoder.children()
+        # A GPU is soon done with a layer, and then has less memory for those that pass.
+        layers = stylizer.encoder.children() if stylizer.device.type == "cpu" else ()
         self._hooks = [layer.register_forward_hook(self._after_layer) for layer in layers]
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -128,8 +129,10 @@ class ProcessEngine:
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
         pause = self._pause(PASSING_SHARE * max(job.work for job in jobs))
         self._pauses.open.append(pause)
-        results = paint_all(self.stylizer, jobs, statuses, pause)
-        self._pauses.open.pop()
+        try:
+            results = paint_all(self.stylizer, jobs, statuses, pause)
+        finally:
+            self._pauses.open.pop()
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):

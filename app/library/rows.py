@@ -82,11 +82,15 @@ def insert_style(connection: sql.Connection, row: sql.Insert, practised: bytes |
     """Insert a style, and the file that it is practised as; return its number."""
     number: int = connection.execute(row.returning(styles_table.c.number)).scalar_one()
     if practised is not None:
-        # The note says it without torch, which takes seconds: a new library has practised starters.
-        weights = read_note(practised)["weights"]
-        more = {"style": number, "weights": weights, "file": practised}
-        connection.execute(practised_table.insert().values(more))
+        insert_practised(connection, number, practised)
     return number
+
+
+def insert_practised(connection: sql.Connection, number: int, file: bytes) -> None:
+    """Insert the file that a style is practised as."""
+    # The note says it without torch, which takes seconds: a new library has practised starters.
+    row = {"style": number, "weights": read_note(file)["weights"], "file": file}
+    connection.execute(practised_table.insert().values(row))
 
 
 def read_style(file: bytes | None) -> Style | None:

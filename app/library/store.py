@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from app.library.names import clean_name, name_key
 from app.library.rows import (
     SavedStyle,
     has_id,
+    insert_practised,
     insert_style,
     new_row,
     read_style,
@@ -53,7 +55,7 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A style that a new library begins with.
+    """A style that a library begins with.
 
     Attributes:
         name: in the library.
@@ -84,7 +86,8 @@ class StyleLibrary:
         Args:
             database: where it is.
             capacity: most styles that it takes.
-            starters: called once in the life of the database, for the styles that it begins with.
+            starters: called once, for the styles that a new library begins with. In one that has
+                them, they are practised as these are.
         """
         self.database = database
         self.capacity = capacity
@@ -103,12 +106,17 @@ class StyleLibrary:
         self.database.close()
 
     def prepare(self) -> None:
-        """Create the tables and insert the starter styles, unless that was done before."""
+        """Create the tables and insert the starter styles, unless that was done before.
+
+        Then a program before this one may have done it, and the starter styles are brought up to
+        date.
+        """
         with self._preparing:
             if self._prepared:
                 return
             version = self._begin()
-            if version is None:
+            is_new = version is None
+            if is_new:
                 # Decoded outside of any transaction: others would wait for their turn to write.
                 starters = [
                     (new_row(each.name, each.file, read_image(each.file)), each.practised)
@@ -121,6 +129,10 @@ class StyleLibrary:
                     f"the style library has version {version}, and this program reads "
                     f"{SCHEMA_VERSION}; use the program that wrote it",
                 )
+            if not is_new:
+                # A full disk, for instance, is no reason to refuse what can be read.
+                with contextlib.suppress(ServiceError):
+                    self._renew_starters()
             self._prepared = True
 
     def _begin(
@@ -141,6 +153,23 @@ class StyleLibrary:
                     insert_style(connection, row, practised)
                 return SCHEMA_VERSION
         return version
+
+    def _renew_starters(self) -> None:
+        """Have starter styles practised as now; they are known by their pictures, not names."""
+        own = practised_table.c
+        joined = styles_table.outerjoin(practised_table)
+        with self.database.write() as connection:
+            for starter in self._starters():
+                if starter.practised is None:
+                    continue
+                stale = sql.select(styles_table.c.number).select_from(joined)
+                stale = stale.where(
+                    styles_table.c.picture == starter.file,
+                    own.file.is_distinct_from(starter.practised),
+                )
+                for number in connection.scalars(stale).all():
+                    connection.execute(practised_table.delete().where(own.style == number))
+                    insert_practised(connection, number, starter.practised)
 
     def add(self, name: str, picture: Image.Image, practised: Style | None = None) -> SavedStyle:
         """Save a style.

@@ -59,7 +59,6 @@ export class Controls {
   /** Return the fields that differ from what the service does by itself, in their order. */
   fields() {
     const fields = [["alpha", String($("alpha").valueAsNumber / 100)]];
-    // A practised style has a detail of its own, which 0 leaves to it.
     const detail = $("detail").valueAsNumber / 100;
     if (detail) fields.push(["detail", String(detail)]);
     if ($("preserve-color").checked) fields.push(["preserve_color", "true"]);

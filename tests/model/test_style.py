@@ -130,11 +130,14 @@ def test_a_practised_style_paints_otherwise_than_the_predicted(stylizer, style, 
     assert difference(stylizer.stylize(photo(), style), stylizer.stylize(photo(), practised)) > 5
 
 
-def test_detail_is_that_of_the_style_where_none_is_said(stylizer, practised):
-    content = photo()
-    unsaid, said, none = (stylizer.stylize(content, practised, detail=d) for d in (None, 0.5, 0))
-    assert difference(unsaid, said) == 0
-    assert difference(unsaid, none) > 0.5
+def test_detail_is_added_to_that_of_the_style(stylizer, practised):
+    def painted(own, detail):
+        return stylizer.stylize(photo(), replace(practised, detail=own), detail=detail)
+
+    assert difference(painted(0.5, 0), painted(0, 0.5)) == 0
+    assert difference(painted(0.5, 0), painted(0, 0)) > 0.5
+    assert difference(painted(0.5, 1), painted(1, 0)) == 0
+    assert difference(painted(-0.5, -1), painted(-1, 0)) == 0
 
 
 @pytest.mark.slow

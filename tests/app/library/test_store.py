@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sql
 
 from app.errors import ServiceError
+from app.library import store
 from app.library.database import FILE, Database
 from app.library.store import Starter, StyleLibrary, schema, styles_table
 from app.starter import PAINTINGS, starters
@@ -203,6 +204,36 @@ def test_a_starter_that_is_practised_is_so_in_a_new_library(url, open_library):
     assert library.encoded(first.id, 512, WEIGHTS).to_bytes() == practised.to_bytes()
     assert library.encoded(first.id, 64, WEIGHTS) is None
     assert library.encoded(second.id, 512, WEIGHTS) is None
+
+
+def test_starters_of_before_are_practised_as_those_of_now(url, open_library):
+    old, new = (plain_style(mean, WEIGHTS).to_bytes() for mean in (0.25, 0.5))
+    pictures = [encoded(painting(seed=seed)) for seed in range(4)]
+    before = [Starter(*each) for each in zip("abcd", pictures, (old, None, old, old), strict=True)]
+    now = [Starter(*each) for each in zip("abcd", pictures, (new, new, new, None), strict=True)]
+    library = open_library(url, starters=lambda: before)
+    a, b, c, d = library.page(10)
+    library.rename(a.id, "mine now")
+    library.remove(c.id)
+    own = library.add("a", painting(seed=0))
+    later = open_library(url, starters=lambda: now)
+    assert [style.name for style in later.page(10)] == ["mine now", "b", "d", "a"]
+    for style, file in ((a, new), (b, new), (d, old)):
+        assert later.encoded(style.id, 512, WEIGHTS).to_bytes() == file
+    assert later.encoded(own.id, 512, WEIGHTS) is None
+
+
+def test_a_library_that_cannot_be_brought_up_to_date_is_read(url, open_library, monkeypatch):
+    picture, style = encoded(painting()), plain_style(0.5, WEIGHTS).to_bytes()
+    open_library(url, starters=lambda: [Starter("a", picture)]).prepare()
+    later = open_library(url, starters=lambda: [Starter("a", picture, style)])
+
+    def refuse(*_):
+        raise ServiceError("library-full", "the disk of the style library is full")
+
+    monkeypatch.setattr(store, "insert_practised", refuse)
+    [kept] = later.page(10)
+    assert not kept.practised
 
 
 def test_a_new_library_has_the_starters_and_deleted_ones_stay_deleted(url, open_library):
