@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.engine.interface import Job, JobStatus, RefinementStep, Result
+from model.networks.pauses import pausing
 from model.optimization.optimize import optimize
 from model.style import Style
 from model.stylizer import Stylizer
@@ -24,25 +25,31 @@ def paint_all(
 ) -> list[Result | Exception]:
     """Return the result of each of several jobs of one size, or the exception that it raised.
 
-    `pause` is called between styles that are encoded, parts of a picture, and steps of a
-    refinement: what else the model has to do can be done then.
+    `pause` is called between styles that are encoded, parts of a picture, steps of a refinement,
+    and, on a CPU, layers of the networks: what else the model has to do can be done then. Work that
+    nobody waits for any more ends there.
     """
+
+    def pause_or_end() -> None:
+        if all(status.gone.is_set() for status in statuses):
+            raise AbandonedError
+        pause()
+
     for status in statuses:
         status.enter("painting")
-    encoded = [
-        encode_styles(stylizer, job, status, pause)
-        for job, status in zip(jobs, statuses, strict=True)
-    ]
-    good = [
-        (job, status, styles)
-        for job, status, styles in zip(jobs, statuses, encoded, strict=True)
-        if isinstance(styles, EncodedStyles)
-    ]
-    painted = iter(paint(stylizer, good, pause))
-    results = [next(painted) if isinstance(each, EncodedStyles) else each for each in encoded]
-    if jobs[0].refinement is not None and isinstance(results[0], Result):
-        return [refine(stylizer, jobs[0], results[0], statuses[0], pause)]
-    return results
+    # A GPU is soon done with a layer, and has less memory for others in the middle of a picture.
+    with pausing(pause_or_end if stylizer.device.type == "cpu" else lambda: None):
+        encoded = [encode_styles(stylizer, job, pause_or_end) for job in jobs]
+        good = [
+            (job, styles)
+            for job, styles in zip(jobs, encoded, strict=True)
+            if isinstance(styles, EncodedStyles)
+        ]
+        painted = iter(paint(stylizer, good, pause_or_end))
+        results = [next(painted) if isinstance(each, EncodedStyles) else each for each in encoded]
+        if jobs[0].refinement is not None and isinstance(results[0], Result):
+            return [refine(stylizer, jobs[0], results[0], statuses[0], pause_or_end)]
+        return results
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,29 +61,27 @@ class EncodedStyles:
 
 
 def encode_styles(
-    stylizer: Stylizer, job: Job, status: JobStatus, pause: Callable[[], None]
+    stylizer: Stylizer, job: Job, pause: Callable[[], None]
 ) -> EncodedStyles | Exception:
-    """Encode the styles of a job that are pictures, while someone waits for it."""
+    """Encode the styles of a job that are pictures."""
     styles, seconds = [], 0.0
     for style in job.styles:
         if isinstance(style, Style):
             styles.append(style)
             continue
-        if status.gone.is_set():
-            return AbandonedError()
-        started = time.perf_counter()
         try:
+            pause()
+            started = time.perf_counter()
             styles.append(stylizer.encode_style(style, style_size=job.style_size))
         except Exception as error:
             return error
         seconds += time.perf_counter() - started
-        pause()
     return EncodedStyles(styles, seconds)
 
 
 def paint(
     stylizer: Stylizer,
-    work: Sequence[tuple[Job, JobStatus, EncodedStyles]],
+    work: Sequence[tuple[Job, EncodedStyles]],
     pause: Callable[[], None],
 ) -> list[Result | Exception]:
     """Paint as one batch; where that fails, each half of it by itself, down to single jobs.
@@ -86,16 +91,12 @@ def paint(
     """
     if not work:
         return []
-    jobs, statuses, encoded = zip(*work, strict=True)
-
-    def on_part(done: int, total: int) -> None:
-        if statuses[0].gone.is_set():
-            raise AbandonedError
-        pause()
-
+    jobs, encoded = zip(*work, strict=True)
     try:
         pixels = stylizer.paint(
-            [job.painting for job in jobs], [each.styles for each in encoded], on_part=on_part
+            [job.painting for job in jobs],
+            [each.styles for each in encoded],
+            on_part=lambda done, total: pause(),
         )
     except Exception as error:
         if len(work) == 1:
@@ -125,7 +126,7 @@ def refine(
             status.show(
                 RefinementStep(result, step.number, progress.fraction, step.content, step.style)
             )
-            if status.enough.is_set() or status.gone.is_set():
+            if status.enough.is_set():
                 break
             pause()
     except Exception as error:

@@ -83,7 +83,7 @@ class Result:
     Attributes:
         pixels: for the painting's `finish`.
         styles: all of the job's, encoded.
-        style_seconds: that computing those took which were not known.
+        style_seconds: that computing those took which were not known, and what they let pass.
         refine_seconds: that the refinement took, where there was one.
         queue_seconds: from the asking to the start of the work.
         model_seconds: from the start to the end of the work, all of its batch and what it let pass.

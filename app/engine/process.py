@@ -48,16 +48,6 @@ class Ticket:
         return self.asked + min(PATIENCE * self.job.work, MAX_PATIENCE)
 
 
-class Pauses(threading.local):
-    """What lets others pass the jobs that a thread has begun, the innermost last.
-
-    Empty in threads that paint nothing, which may use the same networks.
-    """
-
-    def __init__(self) -> None:
-        self.open: list[Callable[[], None]] = []
-
-
 class ProcessEngine:
     """Paints jobs in one thread; queued jobs of one size are painted together.
 
@@ -65,8 +55,8 @@ class ProcessEngine:
     since its last. Jobs of a client start in the order in which they were queued, except that
     smaller ones pass larger ones for a while. Those join a batch which have the size of the job
     whose turn it is. A job that is being painted lets much smaller ones pass: between its styles,
-    parts of the picture, steps of refinement and, on a CPU, layers of the encoder. Each client gets
-    as much of its time as the job has had itself.
+    parts of the picture, steps of refinement, and layers of the networks (on a CPU). Each client
+    gets as much of its time as the job has had itself.
 
     Attributes:
         stylizer: the model.
@@ -87,10 +77,6 @@ class ProcessEngine:
         self._refines = settings.max_refine_seconds > 0
         self._waiting: list[Ticket] = []
         self._last_turn: LRUCache[str, float] = LRUCache(MAX_CLIENTS)
-        self._pauses = Pauses()
-        # A GPU is soon done with a layer, and then has less memory for those that pass.
-        layers = stylizer.encoder.children() if stylizer.device.type == "cpu" else ()
-        self._hooks = [layer.register_forward_hook(self._after_layer) for layer in layers]
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
@@ -116,10 +102,6 @@ class ProcessEngine:
             status.gone.set()
             raise
 
-    def _after_layer(self, *_: object) -> None:
-        if self._pauses.open:
-            self._pauses.open[-1]()
-
     def _paint_next(self, may: Callable[[Job], bool] = lambda job: True) -> list[Ticket]:
         """Paint the batch whose turn it is, of jobs that may be painted now, and return it."""
         batch = self._take(may)
@@ -128,11 +110,7 @@ class ProcessEngine:
         started = time.perf_counter()
         jobs, statuses = [ticket.job for ticket in batch], [ticket.status for ticket in batch]
         pause = self._pause(PASSING_SHARE * max(job.work for job in jobs))
-        self._pauses.open.append(pause)
-        try:
-            results = paint_all(self.stylizer, jobs, statuses, pause)
-        finally:
-            self._pauses.open.pop()
+        results = paint_all(self.stylizer, jobs, statuses, pause)
         seconds = time.perf_counter() - started
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
@@ -205,5 +183,3 @@ class ProcessEngine:
             for ticket in self._waiting:
                 ticket.future.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
-        for hook in self._hooks:
-            hook.remove()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from model.adain import Affine
 from model.conditioning import sum_of
 from model.networks.encoder import convolution
+from model.networks.pauses import pause
 from model.networks.upsampling import upsample_convolution
 
 # Channels at H/8, H/4, H/2 and H.
@@ -121,11 +122,13 @@ def run(
     """
 
     def activate(name: str, x: Tensor) -> Tensor:
+        pause()
         return leaky_relu(modulate(name, x))
 
     x = activate("conv4_1", layers["conv4_1"](taps[3]))
     for first, second in ((f"block{n}_1", f"block{n}_2") for n in range(1, BLOCKS + 1)):
         x = x + modulate(second, layers[second](activate(first, layers[first](x))))
+        pause()
     x = activate("conv3_4", layers["conv3_4"].up(x) + layers["skip3_1"](taps[2]))
     x = activate("conv3_1", layers["conv3_1"](activate("conv3_2", layers["conv3_2"](x))))
     x = activate("conv2_2", layers["conv2_2"].up(x) + layers["skip2_1"](taps[1]))

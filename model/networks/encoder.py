@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.errors import ParameterError
+from model.networks.pauses import pause
 
 # Mean and deviation of ImageNet's training pictures, for RGB in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -120,6 +121,7 @@ class Encoder(nn.Module):
                 if min(x.shape[2:]) < 2:  # reflection padding needs two positions to reflect
                     raise ParameterError(f"a picture is too small for {', '.join(sorted(missing))}")
             x = relu(layer(x))
+            pause()
             if name in missing:
                 found[name] = x
                 missing.remove(name)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model.conditioning import Condition, blend
 from model.networks.encoder import convolution, relu
+from model.networks.pauses import pause
 from model.networks.upsampling import upsample_convolution
 from model.pixels import STRIDE
 from model.style import Style
@@ -77,6 +78,7 @@ class PlainDecoder(nn.Module):
             assert isinstance(layer, nn.Conv2d)
             up = name in UPSAMPLED
             x = upsample_convolution(x, layer.weight, layer.bias) if up else layer(x)
+            pause()
             if name != "conv1_1":
                 x = activate(name, x)
         return x.float()
