@@ -237,10 +237,10 @@ def small_picture() -> bytes:
 
 
 def processes_of(pid: int) -> list[int]:
-    """Return the processes below a process; none where the system does not say."""
+    """Return the processes below a process, as far as the system says."""
     found: list[int] = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        for file in Path(f"/proc/{pid}/task").glob("*/children"):
             found += [int(child) for child in file.read_text().split()]
     return found + [below for child in found for below in processes_of(child)]
 
