@@ -226,6 +226,7 @@ def test_a_picture_is_refined_and_can_be_stopped(visit, serve, tmp_path):
         # A picture on its way is shown, in the place of the one before.
         visitor.until(r"document.getElementById('status').textContent.match(/Refining… [1-9]\d %/)")
         assert page.is_hidden("#refine")
+        page.locator("#enough").scroll_into_view_if_needed()  # as a click does
         box = page.locator("#frame").bounding_box()
         better = visitor.painted(lambda: page.click("#enough"))
         assert better.size == plain.size
