@@ -106,33 +106,28 @@ class StyleLibrary:
         self.database.close()
 
     def prepare(self) -> None:
-        """Create the tables and insert the starter styles, unless that was done before.
-
-        Then a program before this one may have done it, and the starter styles are brought up to
-        date.
-        """
+        """Create the tables and insert the starter styles, or bring those up to date."""
         with self._preparing:
             if self._prepared:
                 return
             version = self._begin()
-            is_new = version is None
-            if is_new:
+            if version is None:
                 # Decoded outside of any transaction: others would wait for their turn to write.
                 starters = [
                     (new_row(each.name, each.file, read_image(each.file)), each.practised)
                     for each in self._starters()
                 ]
                 version = self._begin(starters)
+            elif version == SCHEMA_VERSION:
+                # A full disk, for instance, is no reason to refuse what can be read.
+                with contextlib.suppress(ServiceError):
+                    self._renew_starters()
             if version != SCHEMA_VERSION:
                 raise ServiceError(
                     "library-unavailable",
                     f"the style library has version {version}, and this program reads "
                     f"{SCHEMA_VERSION}; use the program that wrote it",
                 )
-            if not is_new:
-                # A full disk, for instance, is no reason to refuse what can be read.
-                with contextlib.suppress(ServiceError):
-                    self._renew_starters()
             self._prepared = True
 
     def _begin(

@@ -239,8 +239,7 @@ def test_bombs_are_refused_or_read_in_little_time(quick, name):
     # The decoding processes have started once one has read a picture; on a busy machine that may
     # take longer than this server's deadline.
     good = {"data": {"name": "good"}, "files": {"file": encoded(photo(16, 16))}}
-    while quick.post("/v1/styles", **good).status_code == 504:
-        pass
+    assert any(quick.post("/v1/styles", **good).status_code != 504 for _ in range(20))
     begun = time.monotonic()
     response = quick.post("/v1/styles", data={"name": name}, files={"file": BOMBS[name]})
     assert response.status_code in (201, 413, 415, 422), response.text
