@@ -106,7 +106,7 @@ class Settings(CommonSettings):
         bounds=(0, 100),
     )
     width: float = setting("channels of a new decoder, times this", 1.0, bounds=(0.25, 4))
-    content_weight: float = setting("weight of the content loss", 1.5, bounds=(0, math.inf))
+    content_weight: float = setting("weight of the content loss", 3.8, bounds=(0, math.inf))
     mean_weight: float = setting("weight of the distance of means", 4.0, bounds=(0, math.inf))
     covariance_weight: float = setting(
         "weight of the distance of covariances", 3.0, bounds=(0, math.inf)
@@ -115,7 +115,7 @@ class Settings(CommonSettings):
     identity_share: float = setting(
         "share of contents that are their own style", 0.06, bounds=(0, 1)
     )
-    identity_weight: float = setting("weight of their pixel loss", 20.0, bounds=(0, math.inf))
+    identity_weight: float = setting("weight of their pixel loss", 60.0, bounds=(0, math.inf))
 
     def loss_weights(self) -> TermWeights:
         """Return what each loss counts."""

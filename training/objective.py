@@ -25,7 +25,7 @@ from training.losses import (
 # Weights of the losses at relu1_1 to relu4_1: deeper taps see larger strokes, which are harder.
 TAP_WEIGHTS = (4 / 15, 8 / 15, 16 / 15, 32 / 15)
 # The content's weight is that of `detail` 0, times this to the power of `detail`.
-DETAIL_BASE = 3.0
+DETAIL_BASE = 2.7
 # Drawn a little beyond [-1, 1] and clipped: the ends are met more often than what lies between.
 DETAIL_REACH = 1.25
 
@@ -34,13 +34,13 @@ DETAIL_REACH = 1.25
 class TermWeights:
     """The weight of each loss."""
 
-    content: float = 1.5
+    content: float = 3.8
     mean: float = 4.0
     covariance: float = 3.0
     palette: float = 5.0
     range: float = 10.0
     smoothness: float = 1.0
-    identity: float = 20.0
+    identity: float = 60.0
 
     def of(self, terms: Sequence[str]) -> Tensor:
         """Return the weights of these losses."""

@@ -91,7 +91,7 @@ class StyleSettings(PictureSettings):
     )
     batch: int = setting("contents of a batch", 2, bounds=(1, 1e6))
     rate: float = setting("peak of the learning rate", 5e-3, bounds=(1e-8, 10))
-    content_weight: float = setting("weight of the content loss", 2.5, bounds=(0, 1e6))
+    content_weight: float = setting("weight of the content loss", 3.8, bounds=(0, 1e6))
     mean_weight: float = setting("weight of the distance of means", 4.0, bounds=(0, 1e6))
     covariance_weight: float = setting(
         "weight of the distance of covariances", 3.0, bounds=(0, 1e6)

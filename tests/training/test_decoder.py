@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from model.images import read_image
 from model.networks.decoder import Decoder
 from model.networks.plain_decoder import PlainDecoder
-from model.weights import load_decoder, save_weights
+from model.weights import bundled, load_decoder, save_weights
 from tests.pictures import photo, write_pictures
 from tests.training.conftest import losses_of
 from training.decoder import (
@@ -191,6 +191,21 @@ def test_both_ends_of_detail_are_learned(settings):
     list(run.train())
     weights = run.learner.decoder.detail.conv4_1.weight
     assert weights.abs().max() > 0
+
+
+def test_pictures_encoded_together_are_as_those_encoded_one_by_one(settings):
+    """A GPU encodes whole batches; identity pairs are among those of the first step."""
+    settings = replace(
+        settings, steps=1, crops=["32x4"], identity_share=0.5, decoder=bundled("decoder")
+    )
+    values = []
+    for at_once in (False, True):
+        run = make_run(settings)
+        run.learner.at_once = at_once
+        values.append(next(iter(run.train())).values)
+        assert run.learner.dead_shares()["conv4_1"] < 0.5
+    assert values[0]["identity"] > 0
+    assert values[1] == pytest.approx(values[0], rel=1e-3, abs=1e-6)
 
 
 def test_dead_channels_are_told_of(either, monkeypatch, caplog):

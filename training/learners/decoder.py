@@ -33,6 +33,8 @@ DETAIL_RATE = 0.5
 MAX_GRADIENT_NORM = 3.0
 # Styles that the inputs are calibrated on, before the first step.
 CALIBRATION_STYLES = 256
+# Contents, each in a style, by which channels are judged that never fire.
+FEW = 8
 # Layers whose output is added to another's start with smaller weights.
 GAINS = {"conv3_4": 0.7, "conv2_2": 0.7, "conv1_2": 0.7, "skip": 0.7, "residual": 0.3}
 
@@ -45,6 +47,8 @@ class DecoderLearner(BaseLearner):
         encoder: frozen, in the precision that convolutions are computed in.
         decoder: what the optimizers change.
         device: where both are.
+        at_once: whether all pictures of a batch are encoded together, as takes a GPU less time than
+            encoding those that are new one after the other.
     """
 
     terms: tuple[str, ...] = (*PaintingLosses.terms, "identity")
@@ -74,6 +78,7 @@ class DecoderLearner(BaseLearner):
             dtype: in which convolutions are computed; weights and losses stay float32.
         """
         self.device = process.device
+        self.at_once = self.device.type == "cuda"
         self._criterion = PaintingLosses(encoder, self.device, dtype)
         self.encoder = self._criterion.encoder
         self.decoder = decoder.to(self.device)
@@ -99,6 +104,8 @@ class DecoderLearner(BaseLearner):
         self._weights = weights.of(self.terms).to(self.device)
         self._contents: LRUCache[Item, Content] = LRUCache(CONTENTS)
         self._targets: LRUCache[Item, Target] = LRUCache(STYLES)
+        # The contents and styles met last.
+        self._met: list[tuple[Content, Target]] = []
 
     @property
     def average(self) -> Decoder:
@@ -140,16 +147,13 @@ class DecoderLearner(BaseLearner):
     def dead_shares(self) -> dict[str, float]:
         """Return the share of each layer's channels that never fire on the contents met last."""
         alive: dict[str, Tensor] = {}
-        pairs = zip(
-            list(self._contents.values())[-8:], list(self._targets.values())[-8:], strict=False
-        )
-        for content, target in pairs:
+        for content, target in self._met:
             for name, fired in firing(self.average, content, target.style).items():
                 alive[name] = alive.get(name, torch.zeros_like(fired)) | fired
         return {name: 1 - fired.float().mean().item() for name, fired in alive.items()}
 
     def _losses(self, batch: ReusedPair) -> tuple[Tensor, Tensor]:
-        content, target = self._draw(batch)
+        content, target = self._encode(batch)
         detail = draw_detail(self._seed, int(batch.step[0]))
         image = self._paint(content.image, content.taps, content.own, target.style, detail)
         compared = self._criterion.losses(image, content, target, detail)
@@ -158,8 +162,22 @@ class DecoderLearner(BaseLearner):
         return (self._weights * terms).sum(), terms
 
     @torch.no_grad()
-    def _draw(self, batch: ReusedPair) -> tuple[Content, Target]:
-        """Return the contents and the styles of a batch, encoding those that are new."""
+    def _encode(self, batch: ReusedPair) -> tuple[Content, Target]:
+        """Return the contents and the styles of a batch."""
+        if self.at_once:
+            content, target = self._criterion.encode(batch.content), self._look(batch.style)
+            self._met = [(content, target)]
+            return content, target
+        contents, targets = self._remember(batch)
+        self._met = [*self._met, *zip(contents, targets, strict=True)][-FEW:]
+        return stack(contents), Target(
+            join([target.style for target in targets]),
+            [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
+            torch.cat([target.palette for target in targets]),
+        )
+
+    def _remember(self, batch: ReusedPair) -> tuple[list[Content], list[Target]]:
+        """Return the contents and the styles of a batch one by one, encoding those that are new."""
         contents, targets = [], []
         for number, identity in enumerate(batch.identity.tolist()):
             image, style = batch.content[number, None], batch.style[number, None]
@@ -175,11 +193,7 @@ class DecoderLearner(BaseLearner):
                 if item not in self._targets:
                     self._targets[item] = self._look(style)
                 targets.append(self._targets[item])
-        return stack(contents), Target(
-            join([target.style for target in targets]),
-            [torch.cat(each) for each in zip(*(t.covariances for t in targets), strict=True)],
-            torch.cat([target.palette for target in targets]),
-        )
+        return contents, targets
 
     def _look(self, image: Tensor) -> Target:
         return self._criterion.encode(image).as_target()

@@ -176,5 +176,8 @@ class PictureSettings(TrainingSettings):
         free=True,
     )
     workers: int = setting(
-        "processes that decode pictures when they do not", 4, bounds=(0, math.inf), free=True
+        "processes that read pictures when they do not, and that cut crops for a GPU",
+        4,
+        bounds=(0, math.inf),
+        free=True,
     )
