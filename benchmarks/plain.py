@@ -39,18 +39,19 @@ def build(network: Encoder | PlainDecoder, plan: str) -> nn.Sequential:
 class Plain:
     """Encodes content and style, and decodes, for each picture anew."""
 
-    def __init__(self, decoder: PlainDecoder | None = None) -> None:
-        self.encoder = build(load_encoder(), ENCODER)
-        self.decoder = build(decoder or PlainDecoder(), DECODER)
+    def __init__(self, decoder: PlainDecoder | None = None, device: str = "cpu") -> None:
+        self.encoder = build(load_encoder(), ENCODER).to(device)
+        self.decoder = build(decoder or PlainDecoder(), DECODER).to(device)
+        self.device = device
 
     @torch.no_grad()
     def stylize(self, content: Image.Image, style: Image.Image) -> Image.Image:
         """Return the content in the style; both RGB, sides a multiple of 8."""
-        c, s = self.encoder(load(content)), self.encoder(load(style))
+        c, s = (self.encoder(load(image).to(self.device)) for image in (content, style))
         (c_mean, c_std), (s_mean, s_std) = statistics(c), statistics(s)
         image = self.decoder((c - c_mean) / c_std * s_std + s_mean)
         pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-        return Image.fromarray(pixels.numpy())
+        return Image.fromarray(pixels.cpu().numpy())
 
 
 def load(image: Image.Image) -> Tensor:

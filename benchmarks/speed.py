@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 import numpy as np
 from PIL import Image
 
+from model.runtime import choose_device
+
 STYLE_SIDE = 512
 PLAIN = "(c) plain eager float32"
 CACHED = "(a) ours, cached style"
@@ -40,7 +42,7 @@ def prepare(method: str, device: str, content: Image.Image) -> Callable[[], Imag
     if method == PLAIN:
         from benchmarks.plain import Plain
 
-        plain = Plain()
+        plain = Plain(device=str(choose_device(device)))
         return lambda: plain.stylize(content, style)
 
     from model import Stylizer
@@ -115,7 +117,7 @@ def show(size: int, results: dict[str, tuple[float, float]]) -> None:
     """Print the rows of a size."""
     for method, (seconds, peak) in results.items():
         ratio = f"{results[PLAIN][0] / seconds:.2f}" if PLAIN in results else ""
-        print(f"| {size}x{size} | {method} | {seconds:.3f} | {ratio} | {peak:.0f} |", flush=True)
+        print(f"| {size}x{size} | {method} | {seconds:#.3g} | {ratio} | {peak:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
