@@ -23,12 +23,17 @@ START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 WITHOUT_LENGTH = (0x01, 0xD8)
 
 
-def check_structure(data: bytes) -> None:
-    """Raise CorruptImageError for a JPEG of too many scans, or a PNG of too many chunks."""
-    if data.startswith(JPEG_SIGNATURE):
-        refuse_more("scans", count_scans(data), MAX_SCANS)
-    elif data.startswith(PNG_SIGNATURE):
+def check_structure(data: bytes) -> int:
+    """Return the number of scans of a file's first picture: 1 unless it is a JPEG.
+
+    Raises:
+        CorruptImageError: for a JPEG of too many scans, or a PNG of too many chunks.
+    """
+    scans = count_scans(data) if data.startswith(JPEG_SIGNATURE) else 1
+    refuse_more("scans", scans, MAX_SCANS)
+    if data.startswith(PNG_SIGNATURE):
         refuse_more("chunks", count_chunks(data), MAX_CHUNKS)
+    return scans
 
 
 def refuse_more(parts: str, count: int, limit: int) -> None:

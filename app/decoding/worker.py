@@ -13,7 +13,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from model.errors import CorruptImageError, ImageTooLargeError
-from model.file_structure import JPEG_SIGNATURE, check_structure, count_scans
+from model.file_structure import check_structure
 from model.headers import announced_size
 from model.metadata import Metadata, read_metadata
 
@@ -95,11 +95,10 @@ def is_quick(data: bytes) -> bool:
     What cannot be read is found out soon.
     """
     try:
-        check_structure(data)  # opening a PNG goes through its chunks
+        scans = check_structure(data)
     except CorruptImageError:  # which `read_image` tells the user
         return True
-    width, height = announced_size(data)
-    scans = count_scans(data) if data.startswith(JPEG_SIGNATURE) else 1
+    width, height = announced_size(data)  # which goes through a PNG's chunks
     return width * height <= QUICK_PIXELS and scans <= QUICK_SCANS
 
 
