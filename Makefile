@@ -37,7 +37,7 @@ bench: $(VENV)/.installed-dev
 # Practises the starter styles for the bundled weights: CONTENT is a folder or zip of photographs.
 starters: $(VENV)/.installed-dev
 	for picture in app/starter/*.webp; do \
-	    $(VENV)/bin/python -m training.style $$picture --content $(CONTENT) --steps 110 --detail 1 \
+	    $(VENV)/bin/python -m training.style $$picture --content $(CONTENT) --steps 110 --detail 0.7 \
 	        -o $${picture%.webp}.adain --out runs/starters/$$(basename $$picture .webp) || exit 1; \
 	done
 
