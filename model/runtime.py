@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
-import sys
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +14,6 @@ from model.errors import DeviceError
 # Apple's and Intel's GPUs, where PyTorch has them. They have no float64, and their float16 is used
 # where a picture that is painted in it comes out right.
 OTHER_GPUS = ("mps", "xpu")
-# Shapes of pictures that reuse each other's memory.
-RECENT_SHAPES = 8
 # The most pixels in a batch, by device type. More are hardly faster, take memory, and all of them
 # wait for the last.
 BATCH_PIXELS = {"cuda": 2048 * 2048, "cpu": 256 * 256}
@@ -97,25 +91,6 @@ def explain_precision(dtype: torch.dtype, device: torch.device) -> str:
     return f"{name} (the processor {reason})"
 
 
-def reuse_freed_memory() -> None:
-    """Let glibc's allocator keep large freed blocks instead of handing them back at once.
-
-    By default each feature map over 32 MiB is fresh memory from the kernel, whose page faults take
-    about a fifth of the time of a 1024 x 1024 picture. One arena, because only the main one can
-    grow past 64 MiB. Does nothing where the C library is another.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8  # malloc.h
-    mallopt(m_mmap_threshold, 1 << 30)
-    mallopt(m_trim_threshold, 1 << 30)
-    mallopt(m_arena_max, 1)
-
-
 def bound_compiled_shapes() -> None:
     """Let oneDNN keep fewer compiled convolutions than its 1,024: it compiles one for each shape.
 
@@ -129,30 +104,6 @@ def pictures_at_once(size: tuple[int, int], device: torch.device) -> int:
     """Return how many pictures of a size, in pixels, are best painted as one batch."""
     width, height = size
     return max(1, BATCH_PIXELS.get(device.type, 0) // (width * height))
-
-
-class FreedMemory:
-    """The memory that `reuse_freed_memory` keeps, and that goes back to the system at times.
-
-    Pictures of one size reuse each other's memory. Those of many sizes leave holes between blocks,
-    and the process grows.
-    """
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[int, ...]] = deque(maxlen=RECENT_SHAPES)
-
-    def release_after(self, shape: tuple[int, ...]) -> None:
-        """Return freed memory after a picture of a shape that was not met lately."""
-        if shape not in self._recent:
-            release_freed_memory()
-            self._recent.append(shape)
-
-
-def release_freed_memory() -> None:
-    """Return freed memory to the system; does nothing where the C library is not glibc."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from model import weights as weights_files
+from model.allocator import FreedMemory, reuse_freed_memory
 from model.content_cache import ContentEncoder
 from model.controls import (
     CONTENT_CACHE_BYTES,
@@ -32,12 +33,10 @@ from model.painting import Painting
 from model.pixels import network_input, to_pixels
 from model.runtime import (
     OTHER_GPUS,
-    FreedMemory,
     bound_compiled_shapes,
     choose_device,
     choose_precision,
     is_out_of_memory,
-    reuse_freed_memory,
     within_memory,
 )
 from model.self_check import paint_alike

@@ -17,8 +17,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from model.allocator import reuse_freed_memory
 from model.errors import AdainError
-from model.runtime import reuse_freed_memory
 from model.signals import stop_on_signals
 from training.loop.progress import Bar, Board, RunningMean, TrainingProgress, write_record
 from training.loop.run import Run
