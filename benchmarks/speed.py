@@ -20,8 +20,6 @@ from multiprocessing.connection import Connection
 import numpy as np
 from PIL import Image
 
-from model.runtime import choose_device
-
 STYLE_SIDE = 512
 PLAIN = "(c) plain eager float32"
 CACHED = "(a) ours, cached style"
@@ -41,6 +39,7 @@ def prepare(method: str, device: str, content: Image.Image) -> Callable[[], Imag
     style = picture(STYLE_SIDE, 1)
     if method == PLAIN:
         from benchmarks.plain import Plain
+        from model.runtime import choose_device
 
         plain = Plain(device=str(choose_device(device)))
         return lambda: plain.stylize(content, style)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -23,14 +24,14 @@ try:
 except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
-# Bytes of freed memory that a process keeps for the next picture, which else pays for page faults.
-KEPT = 64 * 2**20
 Read = Callable[[bytes], Image.Image]
 # A picture of more pixels, or a JPEG of more scans, may take long: half a second and more.
 QUICK_PIXELS = 16_000_000
 QUICK_SCANS = 16
 # By how much such a picture stands back behind the painting of others (nice(2)).
 NICENESS = 10
+# Bytes of freed memory that a process keeps for the next picture, which else pays for page faults.
+KEPT = 64 * 2**20
 
 
 class Limits(NamedTuple):
@@ -45,8 +46,9 @@ class Limits(NamedTuple):
     memory: int
 
 
+@functools.cache
 def prepare() -> None:
-    """Make the process ready; importing this module is what takes time."""
+    """Make the process ready, once; importing this module is what takes time."""
     reuse_freed_memory(KEPT)
     # Ctrl-C in a terminal reaches all of its processes; the service ends this one itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
