@@ -44,10 +44,13 @@ def read_source(source: str) -> bytes:
     """Return the bytes of a source.
 
     Raises:
-        ParameterError: an address cannot be read, or the clipboard holds no picture.
+        ParameterError: an address cannot be read, the clipboard holds no picture, or standard
+            input is a terminal.
         OSError: a file cannot be read.
     """
     if source == STANDARD_INPUT:
+        if sys.stdin.isatty():
+            raise ParameterError("send a picture to standard input, as in < photo.jpg")
         return sys.stdin.buffer.read()
     if source == CLIPBOARD:
         return read_clipboard()

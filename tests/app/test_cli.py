@@ -113,6 +113,13 @@ def test_the_suffix_decides_the_format(name, format):
         assert image.format == format
 
 
+def test_a_terminal_is_no_picture(capsys, monkeypatch):
+    _, terminal = os.openpty()
+    with open(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert "send a picture to standard input" in fails(capsys, "-", "style.png")
+
+
 def test_an_existing_folder_takes_the_result():
     Path("results").mkdir()
     assert stylize("content.jpg", "style.png", "-o", "results") == 0
