@@ -115,7 +115,7 @@ def test_the_suffix_decides_the_format(name, format):
 
 def test_a_terminal_is_no_picture(capsys, monkeypatch):
     _, terminal = os.openpty()
-    with open(terminal) as stdin:
+    with os.fdopen(terminal) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert "send a picture to standard input" in fails(capsys, "-", "style.png")
 
