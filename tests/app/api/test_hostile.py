@@ -57,8 +57,7 @@ def answer(connection):
 
 
 def works(client):
-    """Whether a good request is answered: of three, as a busy machine may let a deadline pass."""
-    return any(client.post(URL, files=FILES, data=DATA).status_code == 200 for _ in range(3))
+    return client.post(URL, files=FILES, data=DATA).status_code == 200
 
 
 def whole_request():
