@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -40,15 +40,6 @@ class Window:
     bottom: int
     right: int
 
-    def grown(self, halo: int, height: int, width: int) -> Window:
-        """Return the window with a halo around it, as far as the picture goes."""
-        return Window(
-            max(self.top - halo, 0),
-            max(self.left - halo, 0),
-            min(self.bottom + halo, height),
-            min(self.right + halo, width),
-        )
-
     def of(self, features: Tensor, stride: int) -> Tensor:
         """Return the window of N x C x H x W features with stride x stride values a position."""
         rows, columns = self.slices(stride)
@@ -69,20 +60,55 @@ class Window:
         return rows, slice(stride * self.left, stride * self.right)
 
 
-def windows(height: int, width: int, side: int) -> list[Window]:
-    """Cover height x width positions with windows of about side x side, all of similar size."""
-    rows, columns = (cuts(length, side) for length in (height, width))
+class Tile(NamedTuple):
+    """What is kept of a tile, and what is computed for it.
+
+    Attributes:
+        inner: what is kept.
+        seen: what the decoder is given, the inner part and its halo.
+        outer: what the encoder is given, the inner part and both networks' halos.
+    """
+
+    inner: Window
+    seen: Window
+    outer: Window
+
+
+def tiles(height: int, width: int, side: int, halo: int = 0) -> list[Tile]:
+    """Cover height x width positions with tiles of which about side x side each is kept.
+
+    All are encoded in one shape, and decoded in one: for each further shape the convolutions are
+    compiled anew, and what is compiled lies in the midst of freed memory, which then no longer
+    holds the next feature map.
+
+    Args:
+        height, width, side: in positions of relu4_1.
+        halo: the decoder's halo.
+    """
+    rows, columns = (spans(length, side, halo) for length in (height, width))
     return [
-        Window(top, left, bottom, right)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
+        Tile(*(Window(a, c, b, d) for (a, b), (c, d) in zip(row, column, strict=True)))
+        for row in rows
+        for column in columns
     ]
 
 
-def cuts(length: int, side: int) -> list[int]:
-    """Return where to cut `length` into the fewest equal parts of at most `side`."""
+def spans(length: int, side: int, halo: int) -> list[tuple[tuple[int, int], ...]]:
+    """Return where a row's or a column's tiles begin and end: inner, seen and outer of each."""
     parts = -(-length // side)
-    return [length * part // parts for part in range(parts + 1)]
+    both = HALO + halo
+    size = -(-(length + 2 * both * (parts - 1)) // parts)
+    if size >= length:
+        return [((0, length),) * 3]
+    outer, seen = (evenly(length, each, parts) for each in (size, size - HALO))
+    cuts = [0, *(start + both for start, _ in outer[1:]), length]
+    return list(zip(pairwise(cuts), seen, outer, strict=True))
+
+
+def evenly(length: int, size: int, parts: int) -> list[tuple[int, int]]:
+    """Return where parts of one size begin and end, the first and the last at the ends."""
+    starts = [(length - size) * part // (parts - 1) for part in range(parts)]
+    return [(start, start + size) for start in starts]
 
 
 class RunningStatistics:
@@ -167,29 +193,35 @@ def stylize_tiles(
     Returns:
         H x W x 3, uint8 or uint16.
     """
-    height, width = (side // STRIDE for side in pixels.shape[:2])
-    parts = windows(height, width, max(1, tile // STRIDE))
+    height, width, side = (length // STRIDE for length in (*pixels.shape[:2], tile))
+    to_measure, to_paint = tiles(height, width, side), tiles(height, width, side, halo)
+    total = len(to_measure) + len(to_paint)
 
-    def look(inner: Window) -> tuple[Tensor, list[Tensor]]:
-        """Return the window's pixels and features, computed with its surroundings."""
-        outer = inner.grown(HALO, height, width)
+    def look(outer: Window, window: Window) -> tuple[Tensor, list[Tensor]]:
+        """Return a window's pixels and features, computed from those of `outer`."""
         image, taps = encode(pixels[outer.slices()])
-        here = inner.within(outer)
+        here = window.within(outer)
         return here.of(image, STRIDE), [
             here.of(features, STRIDE >> level) for level, features in enumerate(taps)
         ]
 
-    running = [RunningStyle() for _ in work.measured]
-    for done, part in enumerate(parts):
-        image, taps = look(part)
+    def measure(part: Tile) -> None:
+        image, taps = look(part.outer, part.inner)
         for own, region in zip(running, work.measured, strict=True):
-            own.add(image, taps, None if region is None else part.of(region, STRIDE))
-        on_part(done + 1, 2 * len(parts))
+            own.add(image, taps, None if region is None else part.inner.of(region, STRIDE))
+
+    def paint(part: Tile) -> np.ndarray:
+        result = work.paint(*look(part.outer, part.seen), conditions, part.seen)
+        return to_pixels(result, work.depth)[part.inner.within(part.seen).slices()]
+
+    # In functions of their own, so that a tile's features are freed before the next is encoded.
+    running = [RunningStyle() for _ in work.measured]
+    for done, part in enumerate(to_measure, 1):
+        measure(part)
+        on_part(done, total)
     conditions = work.conditions([own.result() for own in running])
     painted = np.empty(pixels.shape, np.uint8 if work.depth == 8 else np.uint16)
-    for done, part in enumerate(parts):
-        inner = part.grown(halo, height, width)
-        decoded = to_pixels(work.paint(*look(inner), conditions, inner), work.depth)
-        painted[part.slices()] = decoded[part.within(inner).slices()]
-        on_part(len(parts) + done + 1, 2 * len(parts))
+    for done, part in enumerate(to_paint, len(to_measure) + 1):
+        painted[part.inner.slices()] = paint(part)
+        on_part(done, total)
     return painted

@@ -10,9 +10,10 @@ from PIL import Image
 
 from model.adain import channel_statistics
 from model.errors import DeviceError, ParameterError
+from model.networks.decoder import Decoder
 from model.pixels import STRIDE, to_tensor
 from model.style import measure
-from model.tiling import HALO, RunningStatistics, RunningStyle, Window, windows
+from model.tiling import HALO, RunningStatistics, RunningStyle, Window, tiles
 from tests.pictures import noise, photo
 
 
@@ -77,17 +78,33 @@ def test_without_its_halo_a_tile_would_show(stylizer, style, monkeypatch, which)
     assert np.abs(np.asarray(tiled, int) - np.asarray(whole, int)).max() > 1
 
 
-@pytest.mark.parametrize(("height", "width", "side"), [(1, 1, 8), (7, 30, 8), (9, 17, 4)])
-def test_windows_cover_every_position_once(height, width, side):
-    covered = torch.zeros(1, 1, height, width)
-    for window in windows(height, width, side):
-        window.of(covered, 1).add_(1)
-        assert max(window.bottom - window.top, window.right - window.left) <= side
+@pytest.mark.parametrize("halo", [0, 10])
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(1, 1, 8), (7, 30, 8), (9, 17, 4), (64, 131, 24), (97, 250, 32)]
+)
+def test_tiles_cover_every_position_once_with_their_halos(height, width, side, halo):
+    covered = torch.zeros(height, width)
+    for inner, seen, outer in tiles(height, width, side, halo):
+        covered[inner.slices(1)] += 1
+        for window, margin in ((seen, halo), (outer, halo + HALO)):
+            # A margin ends where the picture does.
+            assert window.top <= max(inner.top - margin, 0)
+            assert window.left <= max(inner.left - margin, 0)
+            assert height >= window.bottom >= min(inner.bottom + margin, height)
+            assert width >= window.right >= min(inner.right + margin, width)
     assert covered.eq(1).all()
 
 
-def test_a_halo_ends_where_the_picture_does():
-    assert Window(0, 8, 8, 16).grown(4, 40, 17) == Window(0, 4, 12, 17)
+@pytest.mark.parametrize(("height", "width"), [(100, 384), (131, 97), (384, 385)])
+def test_all_tiles_of_a_picture_are_computed_in_one_shape(height, width):
+    """Each further shape costs memory: see `tiles`."""
+    parts = tiles(height, width, 32, 10)
+    assert len(parts) > 8
+    for windows in ([part.seen for part in parts], [part.outer for part in parts]):
+        assert len({(each.bottom - each.top, each.right - each.left) for each in windows}) == 1
+
+
+def test_a_window_of_pixels():
     rows, columns = Window(1, 2, 3, 4).slices()
     assert (rows.start, columns.stop) == (STRIDE, 4 * STRIDE)
 
@@ -99,7 +116,7 @@ def test_statistics_in_parts_equal_those_of_the_whole(weighted):
     features = 1000 + torch.rand(1, 5, 24, 40, generator=generator)
     region = torch.rand(1, 1, 24, 40, generator=generator).round(decimals=1) if weighted else None
     running = RunningStatistics()
-    for window in windows(24, 40, 7):
+    for window, _, _ in tiles(24, 40, 7):
         part = None if region is None else window.of(region, 1)
         running.add(window.of(features, 1), part)
     whole = channel_statistics(features.double().float(), region)
@@ -113,7 +130,7 @@ def test_a_style_measured_in_parts_equals_that_of_the_whole(stylizer):
     taps = stylizer.encoder(image)
     for of in (None, region):
         running = RunningStyle()
-        for window in windows(8, 12, 5):
+        for window, _, _ in tiles(8, 12, 5):
             parts = [window.of(tap, STRIDE >> level) for level, tap in enumerate(taps)]
             own = None if of is None else window.of(of, STRIDE)
             running.add(window.of(image, STRIDE), parts, own)
@@ -134,12 +151,12 @@ def test_progress_is_told_and_an_error_from_it_ends_the_work(stylizer, style):
 
     def listen(done, total):
         told.append((done, total))
-        if done == 7:
+        if done == 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stylizer.stylize(noise(160, 100), style, tile=64, on_part=listen)
-    assert told == [(n, 12) for n in range(1, 8)]
+        stylizer.stylize(noise(300, 100), style, tile=64, on_part=listen)
+    assert told == [(n, 15) for n in range(1, 9)]
     told.clear()
     stylizer.stylize(noise(40, 30), style, on_part=listen)
     assert told == [(1, 2), (2, 2)]
@@ -181,31 +198,31 @@ def test_what_does_not_fit_at_once_is_painted_in_tiles(stylizer, style, monkeypa
 PEAK = """
 import sys
 from pathlib import Path
+from PIL import Image
 from model import Stylizer
-from tests.pictures import photo
+from model.allocator import release_freed_memory
 
-def peak():
-    # Not getrusage's, which a new process inherits from the one that started it.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
+def memory(name):
+    return int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0])
 
+side, tile = map(int, sys.argv[1:])
 stylizer = Stylizer.load(device="cpu", precision="float32")
-content = photo(900, 900)
-style = stylizer.encode_style(content, style_size=64)
-before = peak()
-stylizer.stylize(content, style, tile=int(sys.argv[1]))
-print(peak() - before)
+style = stylizer.encode_style(Image.new("RGB", (64, 64)), style_size=64)
+release_freed_memory()
+before = memory("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+stylizer.stylize(Image.new("RGB", (side, side)), style, tile=tile)
+print(memory("VmHWM") - before)
 """
 
 
 @pytest.mark.slow
 def test_memory_is_that_of_a_tile():
-    peaks = [
-        int(
-            subprocess.run(
-                [sys.executable, "-c", PEAK, tile], check=True, capture_output=True
-            ).stdout
-        )
-        for tile in ("128", "1000")
-    ]
-    assert peaks[0] < peaks[1] / 3
+    tile = 128
+
+    def peak(side, tile):
+        command = [sys.executable, "-c", PEAK, str(side), str(tile)]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    computed = tile + 2 * STRIDE * (HALO + Decoder.halo)
+    assert peak(450, tile) < 1.5 * peak(computed, computed)
