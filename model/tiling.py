@@ -100,6 +100,8 @@ def spans(length: int, side: int, halo: int) -> list[tuple[tuple[int, int], ...]
     size = -(-(length + 2 * both * (parts - 1)) // parts)
     if size >= length:
         return [((0, length),) * 3]
+    # At the edges of `seen` are features whose surroundings the encoder did not see whole. They lie
+    # beyond the decoder's halo around the inner part, which is painted without them.
     outer, seen = (evenly(length, each, parts) for each in (size, size - HALO))
     cuts = [0, *(start + both for start, _ in outer[1:]), length]
     return list(zip(pairwise(cuts), seen, outer, strict=True))
