@@ -87,14 +87,19 @@ def tiles(height: int, width: int, side: int, halo: int = 0) -> list[Tile]:
     """
     rows, columns = (spans(length, side, halo) for length in (height, width))
     return [
-        Tile(*(Window(a, c, b, d) for (a, b), (c, d) in zip(row, column, strict=True)))
+        Tile(
+            *(
+                Window(top, left, bottom, right)
+                for (top, bottom), (left, right) in zip(row, column, strict=True)
+            )
+        )
         for row in rows
         for column in columns
     ]
 
 
 def spans(length: int, side: int, halo: int) -> list[tuple[tuple[int, int], ...]]:
-    """Return where a row's or a column's tiles begin and end: inner, seen and outer of each."""
+    """Return where the tiles along one axis begin and end: inner, seen and outer of each."""
     parts = -(-length // side)
     both = HALO + halo
     size = -(-(length + 2 * both * (parts - 1)) // parts)
