@@ -8,7 +8,8 @@ AXE_VERSION := 4.14.1
 # As many processes as tests run in, each with one thread.
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS)
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# It installs PyTorch in a fifth of pip's time.
+UV := $(VENV)/bin/python -m uv pip install --quiet --compile-bytecode --python $(VENV) --constraint constraints.txt
 
 .PHONY: serve test test-fast lint format bench starters audit clean
 
@@ -52,11 +53,12 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); the first time this downloads PyTorch, several GB."
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(UV) --editable .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) --editable ".[dev]"
+	$(UV) --editable ".[dev]"
 	npm install --silent --no-save --no-package-lock --prefix $(VENV)/axe axe-core@$(AXE_VERSION) \
 	    || echo "Without npm the page is not tested for accessibility."
 	touch $@
