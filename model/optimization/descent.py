@@ -58,7 +58,7 @@ class DescentStep:
 
     Attributes:
         number: from 1.
-        seconds: since the start.
+        seconds: since the first step began.
         fraction: how much of the budget is used, in (0, 1].
         total, content, style: its losses, see `Losses`.
         image: 1 x 3 x H x W, on the device, not clipped.
@@ -98,13 +98,14 @@ def descend(
     Raises:
         DivergenceError: the loss of the initial picture is not finite.
     """
-    started = clock()
     pyramid = Pyramid(initial.detach(), levels)
     best = pyramid.base
     least, content, style = math.inf, math.inf, math.inf
     falling: deque[float] = deque(maxlen=WINDOW)
     rate, restarts = 1.0, 0
     step = stepper(pyramid, optimizer, rate)
+    # Only now: with its first optimizer PyTorch imports its compiler, for 2 seconds or more.
+    started = clock()
     for number in range(1, budget.steps + 1):
         before, losses = step(objective)
         total = losses.total.item()

@@ -6,6 +6,7 @@ from itertools import islice
 import pytest
 import torch
 
+from model.optimization import descent
 from model.optimization.descent import MAX_RESTARTS, Budget, DivergenceError, descend
 from model.optimization.objective import Losses
 
@@ -57,6 +58,23 @@ def test_it_ends_with_the_seconds():
     steps = list(descend(valley, START, Budget(seconds=3), clock=lambda: next(seconds)))
     assert [step.seconds for step in steps] == [1, 2, 3]
     assert steps[-1].fraction == 1
+
+
+def test_what_pytorch_imports_for_its_first_optimizer_is_not_in_the_budget(monkeypatch):
+    passed = [0]
+    make = descent.stepper
+
+    def import_and_make(*of):
+        passed[0] += 100
+        return make(*of)
+
+    def seconds():
+        passed[0] += 1
+        return passed[0]
+
+    monkeypatch.setattr(descent, "stepper", import_and_make)
+    steps = descend(valley, START, Budget(seconds=3), clock=seconds)
+    assert [step.seconds for step in steps] == [1, 2, 3]
 
 
 def test_it_ends_where_the_loss_stops_falling():
