@@ -173,9 +173,12 @@ def test_the_readmes_examples_work(client, tmp_path, monkeypatch):
     changes = {
         "127.0.0.1:8000": f"{client.base_url.host}:{client.base_url.port}",
         "curl": "curl --silent --show-error --fail-with-body",
-        # Two small steps of a narrow decoder in place of two hours.
+        # Two small steps of a narrow decoder in place of two hours, and less of what takes seconds.
         "--minutes 120": "--steps 2 --crops 32x2 --width 0.25",
         "--minutes 10": "--steps 2 --crops 32x2",
+        "--refine 5": "--refine 1",
+        "--steps 20": "--steps 5",
+        "training.evaluate": "training.evaluate --size 128",
     }
     for command in commands:
         for old, new in changes.items():

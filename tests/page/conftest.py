@@ -20,7 +20,7 @@ from tests.conftest import serving
 from tests.pictures import encoded, photo
 
 # The longest side of results here: less than the page asks for, so that they are quick.
-SIDE = 384
+SIDE = 256
 
 
 @pytest.fixture(scope="package")

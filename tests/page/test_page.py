@@ -159,7 +159,7 @@ def stroke(visitor, begin, end):
 
 
 def test_a_brush_gives_each_style_its_region(visitor):
-    big = encoded(photo(384, 256))
+    big = encoded(photo(240, 160))
     first = visitor.painted(lambda: visitor.pick("content", "c.png", big))
     visitor.painted(lambda: add(visitor, NAMES[2]))
     second = visitor.painted(lambda: tile(visitor, NAMES[2]).click())
@@ -168,7 +168,7 @@ def test_a_brush_gives_each_style_its_region(visitor):
     visitor.page.click("#paint-regions")
     visitor.set("brush-size", 40)
     masked = visitor.painted(lambda: stroke(visitor, (0.9, 0.0), (0.9, 1.0)))
-    left, right = (0, 0, 160, 256), (340, 0, 384, 256)
+    left, right = (0, 0, 100, 160), (212, 0, 240, 160)
     for side, near, far in ((left, first, second), (right, second, first)):
         assert difference(masked.crop(side), near.crop(side)) < difference(
             masked.crop(side), far.crop(side)
@@ -427,7 +427,7 @@ def test_the_picture_goes_to_the_clipboard(visit, server):
 
 def test_the_curl_command_gives_the_same_picture(visit, tmp_path):
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
-    (tmp_path / "it's mine.png").write_bytes(encoded(photo(384, 256)))
+    (tmp_path / "it's mine.png").write_bytes(encoded(photo(240, 160)))
     (tmp_path / "strokes.png").write_bytes(encoded(painting()))
     content = (tmp_path / "it's mine.png").read_bytes()
     visitor.painted(lambda: visitor.pick("content", "it's mine.png", content))
@@ -493,8 +493,8 @@ def test_a_phone_photo_is_made_small_and_upright_before_it_is_sent(larger):
 
 
 def test_a_cut_out_keeps_its_transparency(visitor):
-    cut_out = photo(300, 200).convert("RGBA")
-    cut_out.putalpha(Image.linear_gradient("L").resize((300, 200)))
+    cut_out = photo(240, 160).convert("RGBA")
+    cut_out.putalpha(Image.linear_gradient("L").resize((240, 160)))
     result = visitor.painted(lambda: visitor.pick("content", "c.png", encoded(cut_out)))
     assert difference(result.getchannel("A"), cut_out.getchannel("A")) == 0
 

@@ -140,7 +140,7 @@ def four_pictures(tmp_path):
 
 @pytest.mark.slow
 def test_the_plain_decoder_learns_four_pictures_by_heart(plain, four_pictures):
-    run = make_run(replace(plain, steps=200, rate=2e-3, **four_pictures))
+    run = make_run(replace(plain, steps=140, rate=2e-3, **four_pictures))
     totals = [p.values["content"] + 10 * p.values["style"] for p in run.train()]
     assert mean(totals[-10:]) < totals[0] / 6
 

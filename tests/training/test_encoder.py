@@ -20,7 +20,7 @@ from training.data.pictures import decode, find_pictures
 from training.encoder import main, read_torchvision
 from training.errors import TrainingError
 from training.loop.command import FAILED
-from training.normalization import layers, measure, normalize_filters
+from training.normalization import Report, layers, measure, normalize_filters
 
 CPU = torch.device("cpu")
 
@@ -68,11 +68,17 @@ def published_weights(last: str = "conv4_1") -> dict[str, torch.Tensor]:
     return weights
 
 
-@pytest.mark.slow
-def test_normalization_gives_every_filter_a_mean_activation_of_1(data):
+@pytest.fixture(scope="module")
+def normalized(data) -> tuple[Encoder, Report]:
+    """The raw encoder, normalised by the pictures."""
     encoder = raw_encoder()
+    return encoder, normalize_filters(encoder, find_pictures([data]))
+
+
+@pytest.mark.slow
+def test_normalization_gives_every_filter_a_mean_activation_of_1(normalized, data):
+    encoder, report = normalized
     files = find_pictures([data])
-    report = normalize_filters(encoder, files)
     for name, activity in measure(encoder, [decode(file, 16, 256) for file in files[::2]]).items():
         alive = activity.mean > 0
         assert alive.float().mean() > 0.9
@@ -83,11 +89,9 @@ def test_normalization_gives_every_filter_a_mean_activation_of_1(data):
 
 
 @pytest.mark.slow
-def test_normalization_leaves_the_function_as_it_was_but_for_scale(data):
-    before, after = raw_encoder(), raw_encoder()
-    files = find_pictures([data])
-    normalize_filters(after, files)
-    picture = decode(files[0], 16, 256)[None].float() / 255
+def test_normalization_leaves_the_function_as_it_was_but_for_scale(normalized, data):
+    before, (after, _) = raw_encoder(), normalized
+    picture = decode(find_pictures([data])[0], 16, 256)[None].float() / 255
     with torch.no_grad():
         for x, y in zip(before(picture), after(picture), strict=True):
             alive = y.amax((0, 2, 3)) > 0
@@ -97,9 +101,8 @@ def test_normalization_leaves_the_function_as_it_was_but_for_scale(data):
 
 
 @pytest.mark.slow
-def test_normalization_silences_dead_filters_and_counts_them(data):
-    encoder = raw_encoder()
-    dead = normalize_filters(encoder, find_pictures([data])).dead
+def test_normalization_silences_dead_filters_and_counts_them(normalized, data):
+    dead = normalized[1].dead
     encoder = raw_encoder()
     with torch.no_grad():
         encoder.conv3_1.bias[:5] = -1e9
@@ -251,8 +254,8 @@ def test_pretraining_tells_classes_apart_and_leaves_a_normalised_encoder(data, t
 @pytest.mark.slow
 def test_refining_teaches_colours_and_moves_the_taps_little(data, tmp_path):
     arguments = [
-        "refine", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "60",
-        "--crops", "64x4", "--rate", "1e-4",
+        "refine", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "40",
+        "--crops", "48x4", "--rate", "1e-4",
     ]  # fmt: skip
     assert main(arguments) == 0
     record = json.loads((tmp_path / "out" / "record.json").read_text())

@@ -173,9 +173,9 @@ def textbook(objective, image, steps):
 
 @pytest.mark.slow
 def test_ours_is_hardly_worse_than_the_textbooks_loop():
-    """100 evaluations each from the content at 128 pixels, by the same losses."""
+    """100 evaluations each from the content at 96 pixels, by the same losses."""
     stylizer = Stylizer.load(device="cpu")
-    content, style = photo(128, 128), flatten(read_image(starters()[0].file))
+    content, style = photo(96, 96), flatten(read_image(starters()[0].file))
     plan = Painting.plan(content, 1)
     optimization = Optimization(initial="content", style_size=128, budget=Budget(steps=100))
     *_, ours = optimize(stylizer, plan, [style], optimization)
