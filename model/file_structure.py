@@ -19,6 +19,8 @@ MAX_CHUNKS = 100_000
 # A marker in JPEG's coded data: neither a stuffed 0xFF, nor a restart, nor filling (ITU T.81, B.1).
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+# Of pictures whose scans are not refined by later ones: baseline, and extended sequential.
+SEQUENTIAL = (0xC0, 0xC1)
 # The other markers say how long what follows is.
 WITHOUT_LENGTH = (0x01, 0xD8)
 
@@ -46,15 +48,25 @@ def refuse_more(parts: str, count: int, limit: int) -> None:
 
 
 def count_scans(data: bytes) -> int:
-    """Return the number of scans of a JPEG file's first picture, or `MAX_SCANS` + 1 if more."""
+    """Return the number of scans of a JPEG file's first picture, or `MAX_SCANS` + 1 if more.
+
+    The search for another one is spared where the first has all components of a sequential picture,
+    as photographs do: decoders read no further.
+    """
     scans, position = 0, 2
+    components = b"unknown"
     while scans <= MAX_SCANS and (marker := MARKER.search(data, position)):
         position, kind = marker.end(), data[marker.start() + 1]
         if kind == END_OF_IMAGE:
             break
+        if kind in SEQUENTIAL:
+            components = data[position + 7 : position + 8]
+        if kind == START_OF_SCAN:
+            scans += 1
+            if data[position + 2 : position + 3] == components:
+                break
         if kind not in WITHOUT_LENGTH:
             position += int.from_bytes(data[position : position + 2], "big")
-        scans += kind == START_OF_SCAN
     return scans
 
 

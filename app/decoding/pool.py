@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
@@ -95,7 +96,8 @@ class Decoders:
 
     async def close(self) -> None:
         """Wait for what has begun; the processes end with the event loop."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # one that ends may begin another
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def decode(self, field: str, file: BinaryIO, read: worker.Read) -> Decoded:
         """Return the picture of an uploaded file, and its metadata.
@@ -162,17 +164,26 @@ class Decoders:
             if found is None:
                 return None
             mode, size, metadata = found
-            picture = await run_in_threadpool(
-                lambda: Image.frombytes(mode, size, path.read_bytes())
-            )
-            return Decoded(picture, metadata)
+            return Decoded(await run_in_threadpool(unpack, path, mode, size), metadata)
         finally:
-            path.unlink(missing_ok=True)
+            # Not waited for: it takes milliseconds to give back the pages of a large file.
+            self._begin(run_in_threadpool(path.unlink, missing_ok=True))
 
     async def _in_process(
         self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments
     ) -> Result:
         return await to_process.run_sync(work, *arguments, cancellable=True, limiter=self._limiter)
+
+
+def unpack(path: Path, mode: str, size: tuple[int, int]) -> Image.Image:
+    """Return the picture whose pixels a file holds."""
+    # Mapped, so that the file is not copied once more.
+    with (
+        path.open("rb") as file,
+        mmap(file.fileno(), 0, access=ACCESS_READ) as mapped,
+        memoryview(mapped) as pixels,
+    ):
+        return Image.frombytes(mode, size, pixels)
 
 
 def copy_file(file: BinaryIO, target: IO[bytes]) -> None:

@@ -272,6 +272,21 @@ def test_a_file_of_too_many_parts_is_refused_at_once(
         read_image(build(limit + 1))
 
 
+def test_scans_behind_a_complete_one_are_neither_counted_nor_decoded() -> None:
+    picture = encoded(photo(), "JPEG")
+    scan = picture.rindex(b"\xff\xda")
+    repeated = picture[:scan] + picture[scan:-2] * 200 + picture[-2:]
+    assert count_scans(repeated) == 1
+    with pytest.raises(CorruptImageError, match="damaged"):
+        read_image(repeated)
+
+
+def test_scans_of_one_component_each_are_counted() -> None:
+    segments = [b"\xff\xc0\0\x11" + b"\x08\0\x40\0\x40\x03" + bytes(9)]
+    segments += [b"\xff\xda\0\x08\x01" + bytes([each, 0, 0, 63, 0, 1, 2]) for each in range(5)]
+    assert count_scans(b"\xff\xd8" + b"".join(segments) + b"\xff\xd9") == 5
+
+
 def test_parts_are_counted_in_the_first_picture_alone() -> None:
     picture = encoded(photo(), "JPEG")
     assert count_scans(picture) == count_scans(picture + picture * 200) == 1
