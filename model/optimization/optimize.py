@@ -235,5 +235,6 @@ def refinement(seconds: float, style_size: int) -> Optimization:
         weights=LossWeights(style=REFINED_STYLE_WEIGHT),
         initial="recolored-adain",
         budget=Budget(steps=10**6, seconds=seconds),
+        levels=1,  # large areas have their colours, and what is to change is fine detail
         style_size=style_size,
     )

@@ -228,6 +228,6 @@ def test_memory_is_that_of_a_tile():
         return int(subprocess.run(command, check=True, capture_output=True).stdout)
 
     computed = tile + 2 * STRIDE * (HALO + Decoder.halo)
-    tiled = peak(900, tile)
-    assert tiled < peak(900, 1000) / 3
+    tiled = peak(7 * tile, tile)
+    assert tiled < peak(7 * tile, 1000) / 3
     assert tiled < 1.5 * peak(computed, computed)

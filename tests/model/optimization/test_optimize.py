@@ -1,5 +1,7 @@
 """Stylization by optimisation, with the real encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +144,18 @@ def test_a_refinement_ends_in_its_time_and_betters_the_losses(stylizer):
     steps = list(optimize(stylizer, plan, [painting()], refinement(0.5, SIZE)))
     assert steps[-1].step.seconds == pytest.approx(0.5, abs=0.4)
     assert steps[-1].step.total < steps[0].step.total
+
+
+@pytest.mark.slow
+def test_a_refinement_gets_further_by_pixels_than_by_a_pyramid(stylizer):
+    """AdaIN has given large areas their colours already."""
+    plan, style = Painting.plan(photo(96, 96), 1), flatten(read_image(starters()[0].file))
+    ours = replace(refinement(60, 128), budget=Budget(steps=10))
+    by_pixels, by_pyramid = (
+        list(optimize(stylizer, plan, [style], each))[-1].step.total
+        for each in (ours, replace(ours, levels=Optimization().levels))
+    )
+    assert by_pixels < by_pyramid
 
 
 def test_a_reconstruction_from_one_layer_resembles_the_picture(stylizer):
