@@ -54,7 +54,7 @@ def count_scans(data: bytes) -> int:
     as photographs do: decoders read no further.
     """
     scans, position = 0, 2
-    components = b"unknown"
+    components: bytes | None = None
     while scans <= MAX_SCANS and (marker := MARKER.search(data, position)):
         position, kind = marker.end(), data[marker.start() + 1]
         if kind == END_OF_IMAGE:

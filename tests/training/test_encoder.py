@@ -254,7 +254,7 @@ def test_pretraining_tells_classes_apart_and_leaves_a_normalised_encoder(data, t
 @pytest.mark.slow
 def test_refining_teaches_colours_and_moves_the_taps_little(data, tmp_path):
     arguments = [
-        "refine", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "40",
+        "refine", "--pictures", str(data), "--out", str(tmp_path / "out"), "--steps", "60",
         "--crops", "48x4", "--rate", "1e-4",
     ]  # fmt: skip
     assert main(arguments) == 0
