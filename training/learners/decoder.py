@@ -75,7 +75,8 @@ class DecoderLearner(BaseLearner):
             cool: share of the run in which the rates fall to nothing, the last.
             weights: the weights of the losses.
             seed: seeds the choice of `detail`.
-            dtype: in which convolutions are computed; weights and losses stay float32.
+            dtype: in which convolutions are computed, and Muon's updates; weights and losses stay
+                float32.
         """
         self.device = process.device
         self.at_once = self.device.type == "cuda"
@@ -92,7 +93,7 @@ class DecoderLearner(BaseLearner):
                 rest.append(parameter)
             else:
                 (changes if name.startswith("detail.") else matrices).append(parameter)
-        self._muon = Muon([matrices, changes])
+        self._muon = Muon([matrices, changes], dtype)
         self._adam = torch.optim.Adam(rest, betas=BETAS, fused=True)
         self.parts = {
             "decoder": decoder,
