@@ -142,7 +142,7 @@ def test_odd_sizes(stylizer):
 def test_a_refinement_ends_in_its_time_and_betters_the_losses(stylizer):
     plan = Painting.plan(photo(), 1)
     steps = list(optimize(stylizer, plan, [painting()], refinement(0.5, SIZE)))
-    assert steps[-1].step.seconds == pytest.approx(0.5, abs=0.4)
+    assert steps[-2].step.seconds < 0.5 <= steps[-1].step.seconds, "no step begins after that"
     assert steps[-1].step.total < steps[0].step.total
 
 
