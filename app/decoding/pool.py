@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
+from typing import Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from PIL import Image
@@ -154,20 +155,37 @@ class Decoders:
         await self._in_process(worker.prepare)
 
     async def _decode(self, file: BinaryIO, read: worker.Read, quick: bool) -> Decoded | None:
-        # Made here and not in the thread, which goes on when this task is cancelled.
-        copy = tempfile.NamedTemporaryFile(prefix="adain-", delete=False)  # noqa: SIM115
-        path = Path(copy.name)
+        # Made here and not in the process, which may be ended before it says where they are.
+        with tempfile.NamedTemporaryFile(prefix="adain-", delete=False) as made:
+            pixels = Path(made.name)
         try:
-            with copy:
-                await run_in_threadpool(copy_file, file, copy)
-            found = await self._in_process(worker.decode, path, read, self._limits, quick)
+            found = await self._read(file, pixels, read, quick)
             if found is None:
                 return None
             mode, size, metadata = found
-            return Decoded(await run_in_threadpool(unpack, path, mode, size), metadata)
+            return Decoded(await run_in_threadpool(unpack, pixels, mode, size), metadata)
         finally:
             # Not waited for: it takes milliseconds to give back the pages of a large file.
-            self._begin(run_in_threadpool(path.unlink, missing_ok=True))
+            self._begin(run_in_threadpool(pixels.unlink, missing_ok=True))
+
+    async def _read(
+        self, file: BinaryIO, pixels: Path, read: worker.Read, quick: bool
+    ) -> worker.Found | None:
+        async def read_from(path: Path) -> worker.Found | None:
+            return await self._in_process(worker.decode, path, pixels, read, self._limits, quick)
+
+        try:
+            await run_in_threadpool(to_disk, file)
+            # One of our own: when this task is cancelled, the request closes the file.
+            descriptor = os.dup(file.fileno())
+            try:
+                return await read_from(Path(f"/proc/{os.getpid()}/fd/{descriptor}"))
+            finally:
+                os.close(descriptor)
+        except (FileNotFoundError, PermissionError, io.UnsupportedOperation):
+            # Another system than Linux, one that shows no process to another, or a file in memory.
+            await run_in_threadpool(copy_file, file, pixels)
+            return await read_from(pixels)
 
     async def _in_process(
         self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments
@@ -186,7 +204,18 @@ def unpack(path: Path, mode: str, size: tuple[int, int]) -> Image.Image:
         return Image.frombytes(mode, size, pixels)
 
 
-def copy_file(file: BinaryIO, target: IO[bytes]) -> None:
+def to_disk(file: BinaryIO) -> None:
+    """Write what an upload holds in memory to its file, which has no name.
+
+    Raises:
+        io.UnsupportedOperation: there is no such file.
+    """
+    file.fileno()
+    file.flush()
+
+
+def copy_file(file: BinaryIO, path: Path) -> None:
     """Write a file from its beginning to another."""
     file.seek(0)
-    shutil.copyfileobj(file, target)
+    with path.open("wb") as target:
+        shutil.copyfileobj(file, target)

@@ -1,4 +1,4 @@
-"""What runs in a decoding process: read one file, and leave the pixels in its place."""
+"""What runs in a decoding process: read one file, and write its pixels to another."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 Read = Callable[[bytes], Image.Image]
+# A picture's mode and size, for `PIL.Image.frombytes`, and what belongs to it besides.
+Found = tuple[str, tuple[int, int], Metadata]
 # A picture of more pixels, or a JPEG of more scans, may take long: half a second and more.
 QUICK_PIXELS = 16_000_000
 QUICK_SCANS = 16
@@ -55,20 +57,18 @@ def prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def decode(
-    path: Path, read: Read, limits: Limits, quick: bool
-) -> tuple[str, tuple[int, int], Metadata] | None:
-    """Read a picture, and write its pixels over the file.
+def decode(path: Path, pixels: Path, read: Read, limits: Limits, quick: bool) -> Found | None:
+    """Read a picture, and write its pixels to a file.
 
     Args:
-        path: the file.
+        path: the picture's file.
+        pixels: the beginning of this file gets the pixels; it may be `path`.
         read: from the file's bytes to the picture.
         limits: what this may take.
         quick: leave a picture that may take long as it is.
 
     Returns:
-        The picture's mode and size, for `PIL.Image.frombytes`, and what belongs to it besides;
-        None for a picture that is left as it is.
+        What was found; None for a picture that is left as it is.
 
     Raises:
         AdainError: the picture cannot be read, or takes too much memory.
@@ -86,7 +86,9 @@ def decode(
             with ThreadPoolExecutor(1, initializer=lower_priority) as thread:
                 picture = thread.submit(read, data).result()
         metadata = read_metadata(data)
-        path.write_bytes(picture.tobytes())
+        # Not emptied before: ext4 writes such a file to the disk when it is closed.
+        with pixels.open("r+b") as file:
+            file.write(picture.tobytes())
     except MemoryError as error:
         raise ImageTooLargeError(
             f"the picture takes more than {limits.memory // 2**20} MiB to decode; send a smaller "

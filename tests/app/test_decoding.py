@@ -57,6 +57,30 @@ def test_a_picture_comes_as_it_is(mode: str) -> None:
     assert (read.mode, difference(read, picture)) == (mode, 0)
 
 
+@pytest.mark.parametrize("spool", [1, 2**20], ids=["on disk", "in memory"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_upload_is_read_from_its_beginning_wherever_it_is(
+    spool: int, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not seen:  # as where the system shows no process to another
+        monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
+    data = encoded(photo(), "PNG") + bytes(100_000)  # more than its pixels
+    descriptors = []
+
+    async def work(decoders: Decoders) -> None:
+        for _ in range(2):
+            read, _ = await decoders.decode("content", upload, read_any)
+            assert difference(read, photo()) == 0
+            descriptors.append(list(Path("/proc/self/fd").iterdir()))
+
+    with tempfile.SpooledTemporaryFile(spool) as upload:
+        upload.write(data)
+        with_decoders(work)
+        upload.seek(0)
+        assert upload.read() == data
+    assert len(descriptors[0]) == len(descriptors[1]), "none is left open"
+
+
 def test_a_mask_comes_as_one_channel() -> None:
     read = decode(
         encoded(photo(), "PNG"), partial(readers.read_mask, max_size=64, max_pixels=10**6)
