@@ -174,18 +174,18 @@ class Decoders:
         async def read_from(path: Path) -> worker.Found | None:
             return await self._in_process(worker.decode, path, pixels, read, self._limits, quick)
 
-        try:
-            await run_in_threadpool(to_disk, file)
+        if is_on_disk(file):
+            file.flush()
             # One of our own: when this task is cancelled, the request closes the file.
             descriptor = os.dup(file.fileno())
             try:
                 return await read_from(Path(f"/proc/{os.getpid()}/fd/{descriptor}"))
+            except (FileNotFoundError, PermissionError):
+                pass  # another system than Linux, or one that shows no process to another
             finally:
                 os.close(descriptor)
-        except (FileNotFoundError, PermissionError, io.UnsupportedOperation):
-            # Another system than Linux, one that shows no process to another, or a file in memory.
-            await run_in_threadpool(copy_file, file, pixels)
-            return await read_from(pixels)
+        await run_in_threadpool(copy_file, file, pixels)
+        return await read_from(pixels)
 
     async def _in_process(
         self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments
@@ -204,14 +204,10 @@ def unpack(path: Path, mode: str, size: tuple[int, int]) -> Image.Image:
         return Image.frombytes(mode, size, pixels)
 
 
-def to_disk(file: BinaryIO) -> None:
-    """Write what an upload holds in memory to its file, which has no name.
-
-    Raises:
-        io.UnsupportedOperation: there is no such file.
-    """
-    file.fileno()
-    file.flush()
+def is_on_disk(file: BinaryIO) -> bool:
+    """Whether an upload is large enough to lie on the disk, in a file without a name."""
+    # `fileno` of a `SpooledTemporaryFile` would move it there, and Starlette asks it so, too.
+    return bool(getattr(file, "_rolled", not isinstance(file, io.BytesIO)))
 
 
 def copy_file(file: BinaryIO, path: Path) -> None:
