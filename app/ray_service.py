@@ -19,6 +19,7 @@ from ray.serve.config import HTTPOptions
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http import auto
 
 from app import logs
 from app.api.problems import problem
@@ -28,6 +29,7 @@ from app.engine.ray_replica import Replica
 from app.errors import ServiceError
 from app.loading import freeze_loaded_objects
 from app.main import create_app
+from app.server import bounded_protocol
 from app.settings import Settings
 
 MODEL = "model"
@@ -100,8 +102,11 @@ class AlwaysAnswered:
 def middlewares() -> list[Middleware]:
     """Return the middlewares of Ray's proxies, which `ENVIRONMENT` names to them.
 
-    The last one sees a request first.
+    The last one sees a request first. A proxy calls this before it starts its server, whose
+    connections get the bounds of our own server's: Ray takes the protocol that uvicorn chooses by
+    itself.
     """
+    auto.AutoHTTPProtocol = bounded_protocol(Settings())  # type: ignore[assignment]
     return [Middleware(AlwaysAnswered), Middleware(OneRequestId)]
 
 

@@ -51,13 +51,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
-    """Return the server of an application."""
+def bounded_protocol(settings: Settings) -> functools.partial[Protocol]:
+    """Return what makes a connection of uvicorn's, with the bounds that the settings name."""
     connections = min(settings.max_connections, max(1, raise_file_limit() - OTHER_FILES))
     limits = Limits(connections, HEAD_SECONDS, settings.send_seconds)
+    return functools.partial(Protocol, limits=limits)
+
+
+def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Return the server of an application."""
     config = uvicorn.Config(
         app,
-        http=functools.partial(Protocol, limits=limits),  # type: ignore[arg-type]
+        http=bounded_protocol(settings),  # type: ignore[arg-type]
         ws="none",
         # uvloop learns of the end of a decoding process by a signal, which others may take over.
         loop="asyncio",

@@ -1,6 +1,7 @@
 """The whole application on a Ray cluster of two CPUs: Ray's proxy, the service, two models."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -132,6 +133,20 @@ def test_a_full_service_refuses_and_loses_nothing(client):
     check(refused, 503, "queue-full", "try again")
     assert int(refused.headers["retry-after"]) >= 1
     assert client.post(URL, **GOOD).status_code == 200
+
+
+def test_rays_proxy_bounds_what_a_connection_may_send(client):
+    many = client.get("/livez", headers={f"x-{number}": "" for number in range(101)})
+    check(many, 431, "head-too-large", "more than 100 headers")
+    question = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answered = b""
+    with closing(socket.create_connection((client.base_url.host, client.base_url.port), 10)) as one:
+        one.sendall(200 * question)
+        with contextlib.suppress(ConnectionResetError):
+            while received := one.recv(2**16):
+                answered += received
+    assert answered.count(b"HTTP/1.1 200") < 200, "closed, since more than five are not awaited"
+    assert client.get("/livez").status_code == 200
 
 
 def test_a_model_that_is_killed_costs_no_request(client):
