@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import os
@@ -25,6 +26,8 @@ except ImportError:  # Windows bounds the number of open files otherwise
 BACKLOG = 2048
 # How long the head of a request may take; real clients send it at once.
 HEAD_SECONDS = 10.0
+# How long a cancelled request may take to say so: it closes the files of its pictures first.
+ANSWER_SECONDS = 2.0
 # Files that the service opens beside its connections: uploads, the library, the model's own.
 OTHER_FILES = 256
 # The most open files that the service asks the system for.
@@ -51,6 +54,16 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Server(uvicorn.Server):
+    """uvicorn, which waits at its end for the answers to the requests that it has cancelled."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: finish what can be, cancel the rest, and let it answer."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=ANSWER_SECONDS)
+
+
 def bounded_protocol(settings: Settings) -> functools.partial[Protocol]:
     """Return what makes a connection of uvicorn's, with the bounds that the settings name."""
     connections = min(settings.max_connections, max(1, raise_file_limit() - OTHER_FILES))
@@ -71,7 +84,7 @@ def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def raise_file_limit() -> int:

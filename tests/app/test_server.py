@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from PIL import Image
 
 from app import connection, server
 from app.connection import (
@@ -320,7 +321,11 @@ def send_quietly(connection: socket.socket, data: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_the_grace_period_holds_and_what_is_not_done_by_then_gets_503(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [photo(), noise(800, 800)], ids=["small", "on disk"])
+def test_the_grace_period_holds_and_what_is_not_done_by_then_gets_503(
+    content: Image.Image, tmp_path: Path
+) -> None:
+    files = FILES | {"content": encoded(content)}
     with closing(listen("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {
@@ -343,8 +348,8 @@ def test_the_grace_period_holds_and_what_is_not_done_by_then_gets_503(tmp_path: 
             answers: list[httpx.Response] = []
 
             def ask() -> None:
-                data = {"style_size": "64", "refine": "40"}
-                answers.append(client.post("/v1/stylize", files=FILES, data=data))
+                data = {"size": "64", "style_size": "64", "refine": "40"}
+                answers.append(client.post("/v1/stylize", files=files, data=data))
 
             asking = threading.Thread(target=ask)
             asking.start()
