@@ -206,7 +206,7 @@ def unpack(path: Path, mode: str, size: tuple[int, int]) -> Image.Image:
 
 def is_on_disk(file: BinaryIO) -> bool:
     """Whether an upload is large enough to lie on the disk, in a file without a name."""
-    # `fileno` of a `SpooledTemporaryFile` would move it there, and Starlette asks it so, too.
+    # The attribute that Starlette looks at, too: `fileno` would move an upload to the disk.
     return bool(getattr(file, "_rolled", not isinstance(file, io.BytesIO)))
 
 
