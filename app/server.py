@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: finish what can be, cancel the rest, and let it answer."""
         await super().shutdown(sockets)
-        if self.server_state.tasks:
+        if self.server_state.tasks and not self.force_exit:  # which a second Ctrl-C sets
             await asyncio.wait(self.server_state.tasks, timeout=ANSWER_SECONDS)
 
 
