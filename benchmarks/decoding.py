@@ -75,12 +75,12 @@ async def compare(upload: BinaryIO, rounds: int) -> None:
         for _ in range(rounds + 1):
             for name, way in ways.items():
                 taken[name].append(await milliseconds(way))
-        thread, process = (statistics.median(each[1:]) for each in taken.values())
+        thread, process = (each[1:] for each in taken.values())
+        usual = statistics.median(thread)
         # Of neighbours in time, since other work on the machine slows both.
-        pairs = zip(*(each[1:] for each in taken.values()), strict=True)
-        more = statistics.median(process - thread for thread, process in pairs)
-        share = more / thread
-        print(f"| {side} | {thread:.0f} | {process:.0f} | {more:+.0f} | {share:+.1%} |")
+        more = statistics.median(b - a for a, b in zip(thread, process, strict=True))
+        row = f"{usual:.0f} | {statistics.median(process):.0f} | {more:+.0f} | {more / usual:+.1%}"
+        print(f"| {side} | {row} |")
     await decoders.close()
 
 

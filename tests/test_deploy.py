@@ -232,7 +232,7 @@ def test_both_replicas_are_asked_and_questions_reach_the_one_that_knows(proxy, r
         with client_of(proxy.base_url.port, f"127.0.0.{2 + number}") as client:
             return client.post("/v1/stylize", files=FILES, data=DATA | fields, headers=headers)
 
-    # Where a request goes hangs on the replicas' ports, which differ: of a few requests all may
+    # Where a request goes depends on the replicas' ports, which differ: of a few requests all may
     # go to one, of 24 one time in eight million.
     for number in range(24):
         response = post(number)
